@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package undo
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"memline/internal/exit"
+)
+
+const (
+	// DefaultDir is where the journal and the locks live.
+	DefaultDir = "/run/memline"
+	// DirEnv overrides DefaultDir.
+	DirEnv = "MEMLINE_STATE_DIR"
+)
+
+// Dir is a state directory that only its owner can write to.
+type Dir struct{ path string }
+
+// OpenDir makes sure of the state directory: MEMLINE_STATE_DIR where it is set, else path. It refuses one that is not the
+// caller's own or that others may write to, since what the journal says is later done as root.
+func OpenDir(path string) (Dir, error) {
+	if env := os.Getenv(DirEnv); env != "" {
+		path = env
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return Dir{}, err
+	}
+	err = os.Mkdir(path, 0o755)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return Dir{}, exit.New(exit.Privilege, "state_dir", "making %s: %w; run as root or set %s to a folder of your own", path, err, DirEnv)
+	case err != nil && !errors.Is(err, fs.ErrExist):
+		return Dir{}, fmt.Errorf("making the state folder: %w; set %s to another place", err, DirEnv)
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return Dir{}, err
+	}
+	stat := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !info.IsDir():
+		return Dir{}, exit.New(exit.Refused, "state_dir", "%s is not a folder; remove it or set %s", path, DirEnv)
+	case int(stat.Uid) != os.Geteuid():
+		return Dir{}, exit.New(exit.Privilege, "state_dir", "%s belongs to user %d, not to %d; run as its owner or set %s", path, stat.Uid, os.Geteuid(), DirEnv)
+	case info.Mode().Perm()&0o022 != 0:
+		return Dir{}, exit.New(exit.Refused, "state_dir", "%s may be written by others (mode %04o); chmod go-w it or set %s", path, info.Mode().Perm(), DirEnv)
+	}
+	return Dir{path}, nil
+}
+
+// Path is the directory's absolute path.
+func (d Dir) Path() string { return d.path }
+
+// LockPath is the file whose flock is the host lock.
+func (d Dir) LockPath() string { return filepath.Join(d.path, "host.lock") }
+
+func (d Dir) journalPath() string     { return filepath.Join(d.path, "journal") }
+func (d Dir) journalLockPath() string { return filepath.Join(d.path, "journal.lock") }
