@@ -3,7 +3,7 @@
 // Package codec compresses a 4 KiB page and brings it back, with a user-space compressor chosen by name.
 //
 //	raw                    no compression, a copy: the floor
-//	lz4                    pierrec/lz4 block format, its fast compressor
+//	lz4                    pierrec/lz4 block, byte for byte what LZ4_compress_fast of the C library makes
 //	lz4hc-3 .. lz4hc-9     the same format from its thorough compressor; lz4hc is lz4hc-9
 //	s2                     klauspost/compress S2 block, default mode
 //	zstd-1 -3 -7 -11       klauspost/compress Zstandard frames; zstd is zstd-3

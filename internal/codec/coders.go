@@ -40,8 +40,10 @@ func (rawCoder) decode(_, block []byte) (int, error) {
 	return 0, fmt.Errorf("a raw page has %d bytes, not %d", PageSize, len(block))
 }
 
+// lz4Coder makes the very bytes that the C library's fast compressor makes. The library's other fast
+// compressor hashes 6 bytes instead of 5: on single pages it is no faster and stores prose 7 % larger.
 type lz4Coder struct {
-	c lz4.Compressor
+	c lz4.CompressorCCompat
 }
 
 func (l *lz4Coder) append(dst, page []byte) []byte {
