@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"memline/internal/anon"
+	"memline/internal/cgroup"
+	"memline/internal/cli"
+	"memline/internal/guard"
+	"memline/internal/kernel"
+	"memline/internal/undo"
+)
+
+// ready says that a phase is done and its pages are where it left them.
+type ready struct {
+	Phase string `json:"phase" doc:"the phase that is done"`
+}
+
+// session is one run: the plan, and the memory that the phases work on.
+type session struct {
+	env     *cli.Env
+	root    kernel.FS
+	options *options
+	plan    plan
+	brake   *guard.Brake
+	mem     []byte
+	workers []*worker
+	lines   chan struct{} // one for each line of stdin, closed at its end
+}
+
+func work(ctx context.Context, env *cli.Env, o *options) error {
+	s := &session{env: env, root: kernel.Root(), options: o}
+	state, stateErr := undo.OpenDir(undo.DefaultDir)
+	var lock *undo.HostLock
+	var lockErr error
+	if stateErr == nil && !o.DryRun {
+		lock, lockErr = state.LockHost(ctx, o.Wait.Duration)
+		defer lock.Release()
+	}
+	mem, err := s.root.Meminfo()
+	if err != nil {
+		return err
+	}
+	first := start{Start: env.Start(s.root), options: *o}
+	swaps, err := s.root.Swaps()
+	if err != nil {
+		return err
+	}
+	if s.plan, err = makePlan(o, mem, swaps); err != nil {
+		return err
+	}
+	first.plan = s.plan
+	if stateErr == nil {
+		path := state.Path()
+		first.StateDir = &path
+	}
+	env.Emit("start", first)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case lockErr != nil:
+		return lockErr
+	}
+	if err := s.plan.admit(mem); err != nil || o.DryRun {
+		return err
+	}
+	if stateErr != nil {
+		return s.unjournalled(ctx, stateErr)
+	}
+	return s.journalled(ctx, state)
+}
+
+// unjournalled is the run of a user who has no state directory: nothing privileged is changed, so nothing is to be undone.
+func (s *session) unjournalled(ctx context.Context, why error) error {
+	if s.plan.MemoryLimitBytes != nil {
+		return why
+	}
+	s.env.Warn("no_state_dir", "running without the host lock and the undo journal: %v", why)
+	return s.guarded(ctx)
+}
+
+// journalled registers this process as a holder of test memory and puts it behind its fence.
+func (s *session) journalled(ctx context.Context, state undo.Dir) (err error) {
+	journal, err := undo.Open(state, s.root)
+	if err != nil {
+		return err
+	}
+	owner, err := undo.EnvOwner(s.root)
+	if err != nil {
+		return err
+	}
+	holder, err := journal.Hold(owner)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, holder.Undone()) }()
+	if s.plan.MemoryLimitBytes != nil {
+		fence, err := cgroup.Enter(s.root, journal, cgroup.Limits{MemoryBytes: *s.plan.MemoryLimitBytes, SwapBytes: s.plan.Bytes})
+		if err != nil {
+			return err
+		}
+		for _, name := range fence.Unlimited {
+			s.env.Warn("no_limit", "this kernel has no %s, so the fence does not limit swap", name)
+		}
+		return errors.Join(s.guarded(ctx), fence.Leave())
+	}
+	return s.guarded(ctx)
+}
+
+// guarded offers this process to the OOM killer, maps the memory and runs the phases under the brake.
+func (s *session) guarded(ctx context.Context) (err error) {
+	if err := guard.Sacrifice(s.root); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	mem, err := s.root.Meminfo()
+	if err != nil {
+		return err
+	}
+	limits := guard.Limits{FloorBytes: s.plan.FloorBytes, PlannedBytes: s.plan.Bytes}
+	if s.plan.MemoryLimitBytes == nil { // behind a fence the process swaps on purpose
+		limits.SwapFloorBytes, limits.Stall = guard.SwapFloor(mem), true
+	}
+	region, err := anon.Map(s.plan.Bytes, anon.THP(s.options.THP))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, region.Unmap()) }()
+	s.mem = region.Bytes()
+	s.workers = share(s.mem, s.options.Workers)
+	if s.brake, err = guard.NewBrake(s.root, limits, stop); err != nil {
+		return err
+	}
+	defer s.brake.Close()
+	return s.run(ctx)
+}
+
+// run goes through the phases of the plan.
+func (s *session) run(ctx context.Context) error {
+	phases := map[string]func(context.Context) error{
+		phaseFill:     s.fill,
+		phaseTouch:    func(ctx context.Context) error { return s.touch(ctx, phaseTouch, s.options.Touch) },
+		phaseHold:     s.hold,
+		phasePageout:  s.pageout,
+		phaseReadback: func(ctx context.Context) error { return s.touch(ctx, phaseReadback, s.options.Readback) },
+		phaseVerify:   s.verify,
+	}
+	for _, name := range s.plan.Phases {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		s.env.Debugf("phase %s", name)
+		if err := phases[name](ctx); err != nil {
+			return err
+		}
+		if slices.Contains(s.options.PauseAfter, name) {
+			if err := s.pause(ctx, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// pause waits for a line on stdin, or its end.
+func (s *session) pause(ctx context.Context, phase string) error {
+	if s.lines == nil {
+		s.lines = make(chan struct{})
+		go func() {
+			defer close(s.lines)
+			for lines := bufio.NewScanner(s.env.Stdin); lines.Scan(); {
+				s.lines <- struct{}{}
+			}
+		}()
+	}
+	s.env.Emit("ready", ready{phase})
+	select {
+	case <-s.lines:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w in the pause after %s", context.Cause(ctx), phase)
+	}
+}
