@@ -41,7 +41,7 @@ func (rawCoder) decode(_, block []byte) (int, error) {
 }
 
 // lz4Coder makes the very bytes that the C library's fast compressor makes. The library's other fast
-// compressor hashes 6 bytes instead of 5: on single pages it is no faster and stores prose 7 % larger.
+// compressor hashes 6 bytes instead of 4: on single pages it is no faster and stores prose 7 % larger.
 type lz4Coder struct {
 	c lz4.CompressorCCompat
 }

@@ -22,6 +22,17 @@
 // mixed separates codecs: text and pointers, which they treat differently, are most of it. It has no zero
 // pages, because the swap layer of Linux keeps those itself since 6.12; they never reach zram or zswap
 // and say nothing about a compressor.
+//
+// Original / stored of single pages, by the codecs of internal/codec:
+//
+//	ratio         lz4     s2  zstd-1  zstd-3
+//	zeros      157.54  409.6  372.36  372.36
+//	same       124.12 240.94  157.54  157.54
+//	sequential   1.99   1.99    7.25    7.25
+//	random       1.00   1.00    1.00    1.00
+//	text         1.88   1.96    2.75    2.85
+//	pointers     2.38   2.43    3.37    3.47
+//	mixed        1.84   1.89    2.49    2.54
 package pages
 
 import (

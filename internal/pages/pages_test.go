@@ -8,12 +8,10 @@ import (
 	"hash/fnv"
 	"hash/maphash"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -113,49 +111,6 @@ func TestStampsAreBijections(t *testing.T) {
 	}
 }
 
-// isClass reports whether a page looks like its class, without the generator's help.
-func isClass(c Class, page []byte) bool {
-	words := make([]uint64, 0, wordsPerPage)
-	pointers := 0
-	for i := 0; i < PageSize; i += wordSize {
-		w := binary.LittleEndian.Uint64(page[i:])
-		words = append(words, w)
-		if top := w >> 40; top == 0x7f || top == 0x55 {
-			pointers++
-		}
-	}
-	constant := len(slices.Compact(slices.Clone(words))) == 1
-	ascending := true
-	for i, w := range words[1:] {
-		ascending = ascending && w == words[i]+1
-	}
-	printable := !slices.ContainsFunc(page, func(b byte) bool { return b != '\n' && (b < ' ' || b > '~') })
-	switch c {
-	case Zeros:
-		return constant && words[0] == 0
-	case Same:
-		return constant && words[0] != 0
-	case Sequential:
-		return ascending
-	case Text:
-		return printable && bytes.Count(page, []byte(" ")) > 400 && bytes.Contains(page, []byte(". ")) && bytes.Contains(page, []byte("Record "))
-	case Pointers:
-		return pointers > wordsPerPage/4 && pointers < 3*wordsPerPage/4
-	}
-	return !constant && !ascending && !printable && pointers < 3
-}
-
-func TestClassesLookTheirPart(t *testing.T) {
-	for _, name := range Names() {
-		g := generator(t, name, 11)
-		for i := range int64(2000) {
-			if page := filled(g, i, 1); !isClass(g.Class(i), page) {
-				t.Fatalf("%s: page %d is not of class %s:\n%q", name, i, g.Class(i), page)
-			}
-		}
-	}
-}
-
 func TestHistogram(t *testing.T) {
 	const n = 200_000
 	for _, name := range Names() {
@@ -204,68 +159,6 @@ func TestClassesAreShuffled(t *testing.T) {
 	want := n * (0.4*0.4 + 0.3*0.3 + 0.15*0.15 + 0.1*0.1 + 0.05*0.05)
 	if math.Abs(float64(same)-want) > 6*math.Sqrt(want) {
 		t.Errorf("%d neighbours are of one class, want about %v", same, want)
-	}
-}
-
-func TestVerifyFindsEveryFlippedByte(t *testing.T) {
-	const first, n = 12_345, 40
-	r := rand.New(rand.NewPCG(1, 1))
-	for _, name := range Names() {
-		g := generator(t, name, 2)
-		memory := filled(g, first, n)
-		if page, offset, ok := g.Verify(memory, first); !ok {
-			t.Fatalf("%s: Verify finds page %d, offset %d in untouched memory", name, page, offset)
-		}
-		offsets := []int{0, 1, 7, 8, 9, PageSize - 9, PageSize - 8, PageSize - 1, n*PageSize - 1}
-		for range 300 {
-			offsets = append(offsets, r.IntN(len(memory)))
-		}
-		for i := range n { // In and around the stamp of every page.
-			h := g.hash(first + int64(i))
-			if s, ok := g.sources[g.slot(h)].(*template); ok {
-				_, at := s.find(h)
-				for d := -1; d <= 17; d++ {
-					offsets = append(offsets, min(i*PageSize+max(at+d, 0), len(memory)-1))
-				}
-			}
-		}
-		for _, at := range offsets {
-			bit := byte(1) << r.IntN(8)
-			memory[at] ^= bit
-			if later := r.IntN(len(memory)); later > at { // A second wrong byte must not hide the first.
-				memory[later] ^= 0x80
-				checkFound(t, g, memory, first, at)
-				memory[later] ^= 0x80
-			}
-			checkFound(t, g, memory, first, at)
-			memory[at] ^= bit
-		}
-	}
-}
-
-func checkFound(t *testing.T, g *Generator, memory []byte, first int64, at int) {
-	t.Helper()
-	page, offset, ok := g.Verify(memory, first)
-	if ok || page != first+int64(at/PageSize) || offset != at%PageSize {
-		t.Errorf("Verify = %d, %d, %v with byte %d wrong, want page %d, offset %d, false",
-			page, offset, ok, at, first+int64(at/PageSize), at%PageSize)
-	}
-}
-
-func TestVerifyFindsForeignPages(t *testing.T) {
-	for _, name := range Names()[1:] {
-		g := generator(t, name, 2)
-		memory := filled(g, 0, 8)
-		copy(memory[3*PageSize:], memory[5*PageSize:6*PageSize])
-		if page, _, ok := g.Verify(memory, 0); ok || page != 3 {
-			t.Errorf("%s: Verify = page %d, %v with page 5 in place of page 3, want page 3, false", name, page, ok)
-		}
-		if _, _, ok := g.Verify(memory[:2*PageSize], 1); ok {
-			t.Errorf("%s: Verify accepts pages 0 and 1 as pages 1 and 2", name)
-		}
-		if page, _, ok := g.Verify(make([]byte, PageSize), 0); ok || page != 0 {
-			t.Errorf("%s: Verify = page %d, %v of a lost page, want page 0, false", name, page, ok)
-		}
 	}
 }
 
@@ -380,72 +273,4 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("pattern %q does not verify", name)
 		}
 	})
-}
-
-func FuzzVerify(f *testing.F) {
-	g := generator(f, "mixed", 1)
-	f.Add(int64(0), uint16(0), byte(1))
-	f.Fuzz(func(t *testing.T, index int64, at uint16, flip byte) {
-		page := filled(g, index, 1)
-		page[at%PageSize] ^= flip
-		_, offset, ok := g.Verify(page, index)
-		if ok != (flip == 0) || !ok && offset != int(at%PageSize) {
-			t.Errorf("Verify = %d, %v with byte %d changed by %#x", offset, ok, at%PageSize, flip)
-		}
-	})
-}
-
-// BenchmarkFill compares filling resident memory with its floor, a copy from the same templates.
-func BenchmarkFill(b *testing.B) {
-	memory := make([]byte, 64<<20)
-	for _, name := range Names() {
-		g := generator(b, name, 1)
-		g.Fill(memory, 0)
-		if pool := g.Templates(); len(pool) > 0 {
-			b.Run(name+"/floor", func(b *testing.B) {
-				b.SetBytes(int64(len(memory)))
-				for b.Loop() {
-					for at := 0; at < len(memory); {
-						at += copy(memory[at:], pool)
-					}
-				}
-			})
-		}
-		b.Run(name+"/fill", func(b *testing.B) {
-			b.SetBytes(int64(len(memory)))
-			for b.Loop() {
-				g.Fill(memory, 0)
-			}
-		})
-		b.Run(name+"/verify", func(b *testing.B) {
-			b.SetBytes(int64(len(memory)))
-			g.Fill(memory, 0)
-			for b.Loop() {
-				if _, _, ok := g.Verify(memory, 0); !ok {
-					b.Fatal("wrong page")
-				}
-			}
-		})
-	}
-}
-
-func BenchmarkHistogram(b *testing.B) {
-	const n = 1 << 20
-	g := generator(b, "mixed", 1)
-	for b.Loop() {
-		g.Histogram(n)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/page")
-}
-
-func BenchmarkNew(b *testing.B) {
-	for _, name := range Names() {
-		b.Run(name, func(b *testing.B) {
-			start := time.Now()
-			for b.Loop() {
-				generator(b, name, 1)
-			}
-			b.ReportMetric(float64(time.Since(start).Milliseconds())/float64(b.N), "ms/op")
-		})
-	}
 }
