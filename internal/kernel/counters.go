@@ -2,7 +2,12 @@
 
 package kernel
 
-import "bytes"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+)
 
 // Meminfo holds the fields of /proc/meminfo that memline decides by, in bytes.
 //
@@ -26,26 +31,30 @@ func (fs FS) Meminfo() (Meminfo, error) {
 	return f.Meminfo()
 }
 
-// Meminfo parses a file opened on proc/meminfo as it is now.
+// Meminfo parses a file opened on proc/meminfo as it is now, without allocation.
 func (f *File) Meminfo() (Meminfo, error) {
 	text, err := f.Read()
 	if err != nil {
 		return Meminfo{}, err
 	}
 	var m Meminfo
+	available := false
 	eachCounter(text, func(key []byte, value uint64) {
 		bytes := int64(value) << 10
 		switch string(key) { // the compiler does not allocate for this comparison
 		case "MemTotal:":
 			m.TotalBytes = bytes
 		case "MemAvailable:":
-			m.AvailableBytes = bytes
+			m.AvailableBytes, available = bytes, true
 		case "SwapTotal:":
 			m.SwapTotalBytes = bytes
 		case "SwapFree:":
 			m.SwapFreeBytes = bytes
 		}
 	})
+	if !available {
+		return Meminfo{}, errors.New("no MemAvailable in meminfo: memline needs Linux 3.14 or later")
+	}
 	return m, nil
 }
 
@@ -71,10 +80,11 @@ func (fs FS) Vmstat() (Vmstat, error) {
 // Since returns how much the counter grew from before, nil where this kernel does not have it.
 func (v Vmstat) Since(before Vmstat, key string) *int64 {
 	now, ok := v[key]
-	if !ok {
+	then, had := before[key]
+	if !ok || !had {
 		return nil
 	}
-	delta := int64(now - before[key])
+	delta := int64(now - then)
 	return &delta
 }
 
@@ -93,6 +103,9 @@ func (fs FS) CPUTime() (CPUTime, error) {
 		return CPUTime{}, err
 	}
 	line, _, _ := bytes.Cut(text, []byte("\n"))
+	if !bytes.HasPrefix(line, []byte("cpu ")) {
+		return CPUTime{}, fmt.Errorf("proc/stat starts with %q, not with the line of all CPUs", line)
+	}
 	var c CPUTime
 	column := 0 // cpu user nice system idle iowait irq softirq steal guest guest_nice
 	for field := range bytes.FieldsSeq(line) {
@@ -129,13 +142,17 @@ func eachCounter(text []byte, yield func(key []byte, value uint64)) {
 	}
 }
 
-// number parses the decimal digits that b starts with.
+// number parses the decimal digits that b starts with; ok is false without any and beyond 64 bits.
 func number(b []byte) (value uint64, ok bool) {
 	for _, c := range b {
 		if c < '0' || c > '9' {
 			break
 		}
-		value, ok = value*10+uint64(c-'0'), true
+		digit := uint64(c - '0')
+		if value > (math.MaxUint64-digit)/10 {
+			return 0, false
+		}
+		value, ok = value*10+digit, true
 	}
 	return value, ok
 }
