@@ -143,6 +143,18 @@ func TestMemoryStall(t *testing.T) {
 	if got, ok := At(board).MemoryStall(); ok {
 		t.Errorf("MemoryStall without PSI = %+v, want none", got)
 	}
+	f, err := At(desktop).OpenFile("proc/pressure/memory")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if n := testing.AllocsPerRun(100, func() {
+		if fast, err := f.Stall(); err != nil || fast != got {
+			t.Fatalf("File.Stall = %+v, %v, want %+v", fast, err, got)
+		}
+	}); n != 0 {
+		t.Errorf("File.Stall allocates %v times a call, want 0", n)
+	}
 }
 
 func TestHost(t *testing.T) {

@@ -92,7 +92,7 @@ func TestLiveProcess(t *testing.T) {
 
 // TestAliveFrozen holds a process between SIGKILL and its end, as one stuck in the kernel would be.
 func TestAliveFrozen(t *testing.T) {
-	group, err := os.MkdirTemp("/sys/fs/cgroup/freezer", "memline-test-")
+	group, err := os.MkdirTemp("/sys/fs/cgroup/freezer", "frozen-test-")
 	if err != nil {
 		t.Skipf("skipped: needs root and the cgroup v1 freezer: %v", err)
 	}
