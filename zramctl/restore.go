@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 
+	"memline/internal/cgroup"
 	"memline/internal/undo"
 	"memline/internal/zram"
 )
@@ -33,6 +34,7 @@ func (s *session) restore(ctx context.Context, o restoreOptions) error {
 		return err
 	}
 	plan := undo.Plan{OwnerPID: o.OwnerPID, Wait: o.Wait.Duration, Reversers: map[string]undo.Reverser{
+		cgroup.Kind: cgroup.Reverser(s.root),
 	}}
 	if c, err := zram.Open(s.root); err == nil {
 		plan.Reversers[zram.Kind] = c.Reverser(j)
