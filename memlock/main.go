@@ -31,7 +31,7 @@ type options struct {
 	Hold       cli.Duration `placeholder:"DURATION" help:"Hold for this long and end with 0; without it until a signal." json:"hold"`
 	BestEffort bool         `help:"Be ready with what could be locked where a limit or memory runs short." json:"best_effort"`
 	Reserve    cli.Size     `placeholder:"SIZE" help:"With SIZE: memory that must stay available; by default as --buffer." json:"reserve"`
-	DryRun     bool         `help:"Print the plan and end." json:"dry_run"`
+	DryRun     bool         `help:"Print the plan and end; the exit status says whether it would be admitted now." json:"dry_run"`
 }
 
 var events = append([]record.Event{

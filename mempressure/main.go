@@ -39,7 +39,7 @@ type options struct {
 	Reserve     cli.Size     `placeholder:"SIZE" help:"Memory that must stay available; by default the larger of 5% of RAM and 500M." json:"reserve"`
 	PauseAfter  []string     `placeholder:"PHASE" help:"After this phase emit ready and wait for a line on stdin; repeatable." json:"pause_after"`
 	Wait        cli.Duration `placeholder:"DURATION" help:"Wait this long for the host lock instead of leaving with 75." json:"wait"`
-	DryRun      bool         `help:"Print the plan and end." json:"dry_run"`
+	DryRun      bool         `help:"Print the plan and end; the exit status says whether it would be admitted now." json:"dry_run"`
 }
 
 var events = append([]record.Event{

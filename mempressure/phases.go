@@ -44,12 +44,18 @@ type mismatch struct {
 }
 
 // fill makes each chunk resident and copies its content while the chunk is still in the CPU's cache.
+//
+// Behind a fence each page is written to instead of populated: populated pages count as active, and the kernel (6.18,
+// cgroup v1) then finds nothing to reclaim and kills the process at its limit, where it swaps pages that writes brought.
 func (s *session) fill(ctx context.Context) error {
+	fenced := s.plan.MemoryLimitBytes != nil
 	s.brake.Growing(true)
 	m, err := s.measure(ctx, phaseFill, func(ctx context.Context, w *worker) error {
 		return w.chunks(ctx, func(chunk []byte, first int64) error {
 			s.brake.Grow(int64(len(chunk)))
-			if err := anon.Populate(chunk); err != nil {
+			if fenced {
+				anon.FaultIn(chunk)
+			} else if err := anon.Populate(chunk); err != nil {
 				return err
 			}
 			s.plan.content.FillFresh(chunk, first)

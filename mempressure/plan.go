@@ -65,8 +65,8 @@ func (o *options) validate() error {
 	switch {
 	case o.Size.IsZero():
 		return usage("SIZE: 0 fills nothing; give a size such as 512M, 2G or 25%%")
-	case o.MemoryLimit.IsZero():
-		return usage("--memory-limit: 0 lets nothing in; give a size such as 512M")
+	case o.MemoryLimit.IsSet() && !o.MemoryLimit.IsPercent() && o.MemoryLimit.Of(0) < ownBytes:
+		return usage("--memory-limit: %s is less than the %dM that this process itself may need", o.MemoryLimit, ownBytes>>20)
 	case o.Workers < 1 || o.Workers > maxWorkers:
 		return usage("--workers: %d is not between 1 and %d", o.Workers, maxWorkers)
 	case o.Reserve.IsSet() && !o.Reserve.IsPercent() && o.Reserve.Of(0) < guard.MinReserve:
@@ -170,13 +170,16 @@ func (p *plan) fence(limit int64, swaps []kernel.Swap) error {
 	return nil
 }
 
+// ownBytes is what the process needs behind its fence beside the test memory: heap, page tables, orders.
+const ownBytes = 32 << 20
+
 // swapBytes is how much of the memory will go to swap.
 func (p *plan) swapBytes() int64 {
 	switch {
 	case slices.Contains(p.Phases, phasePageout):
 		return p.Bytes
 	case p.MemoryLimitBytes != nil:
-		return max(p.Bytes-*p.MemoryLimitBytes, 0)
+		return max(p.Bytes+ownBytes-*p.MemoryLimitBytes, 0)
 	}
 	return 0
 }
@@ -185,6 +188,9 @@ func (p *plan) swapBytes() int64 {
 func (p *plan) admit(m kernel.Meminfo) error {
 	if err := guard.CheckReserve("--reserve", p.ReserveBytes); err != nil {
 		return err
+	}
+	if limit := p.MemoryLimitBytes; limit != nil && *limit < ownBytes {
+		return exit.New(exit.Refused, "memory", "--memory-limit is %d MiB here, less than the %d MiB that this process itself may need", *limit>>20, ownBytes>>20)
 	}
 	if need := p.swapBytes(); need > 0 {
 		if err := guard.AdmitSwap(need, m); err != nil {

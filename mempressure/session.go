@@ -154,7 +154,7 @@ func (s *session) run(ctx context.Context) error {
 	}
 	for _, name := range s.plan.Phases {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return fmt.Errorf("%w before %s", context.Cause(ctx), name)
 		}
 		s.env.Debugf("phase %s", name)
 		if err := phases[name](ctx); err != nil {

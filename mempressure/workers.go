@@ -35,7 +35,7 @@ func share(mem []byte, workers int) []*worker {
 	for i := range workers {
 		end := min((i+1)*units/workers*unit, len(mem))
 		if end > at {
-			ws = append(ws, &worker{index: i, mem: mem[at:end], first: int64(at / pages.PageSize), done: new(atomic.Int64)})
+			ws = append(ws, &worker{index: len(ws), mem: mem[at:end], first: int64(at / pages.PageSize), done: new(atomic.Int64)})
 		}
 		at = end
 	}

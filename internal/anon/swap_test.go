@@ -3,7 +3,6 @@
 package anon
 
 import (
-	"context"
 	"encoding/binary"
 	"os"
 	"runtime"
@@ -13,51 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"memline/internal/kernel"
-	"memline/internal/kernel/kerneltest"
-	"memline/internal/undo"
-	"memline/internal/zram"
+	"memline/internal/kernel/swaptest"
 )
 
-// swapOn makes a private zram swap device for the test.
-func swapOn(t *testing.T, bytes int64) {
-	t.Helper()
-	kerneltest.Zram(t)
-	kerneltest.HostLock(t)
-	t.Setenv(undo.DirEnv, t.TempDir())
-	root := kernel.Root()
-	dir, err := undo.OpenDir("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	j, err := undo.Open(dir, root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := zram.Open(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	owner, err := undo.Self(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := c.Create(t.Context(), j, owner, zram.Plan{SizeBytes: bytes, Swap: true, Priority: zram.MaxPriority})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		change, err := d.Find(j)
-		if err == nil {
-			err = d.Destroy(context.Background(), change)
-		}
-		if err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 func TestPagesGoOutAndComeBack(t *testing.T) {
-	swapOn(t, 128<<20)
+	swaptest.On(t, 128<<20)
 	r := mapped(t, 16*Chunk, Never)
 	mem, page := r.Bytes(), os.Getpagesize()
 	pages := len(mem) / page
