@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"time"
 
+	"memline/internal/cli"
 	"memline/internal/exit"
+	"memline/internal/kernel"
 	"memline/internal/undo"
 	"memline/internal/zram"
 )
@@ -23,7 +25,7 @@ type algorithm struct {
 }
 
 // known are the compressors that a zram may have. Kernels before 6.12 list only what is loaded, so the others are tried.
-var known = []string{"lzo-rle", "lzo", "lz4", "lz4hc", "zstd", "deflate", "842"}
+func known() []string { return []string{"lzo-rle", "lzo", "lz4", "lz4hc", "zstd", "deflate", "842"} }
 
 // trialBytes is the size of the device that an algorithm is tried on.
 const trialBytes = 1 << 20
@@ -31,69 +33,94 @@ const trialBytes = 1 << 20
 // algorithms sets up a small device with each compressor, since only a trial tells.
 func (s *session) algorithms(ctx context.Context, wait time.Duration) error {
 	return s.locked(ctx, wait, func(c zram.Control, j *undo.Journal) error {
-		owner, err := undo.Self(s.root)
+		trial, err := newTrial(ctx, c, j, s.root)
 		if err != nil {
 			return err
 		}
-		offered, selected, err := s.offered(ctx, c, j, owner)
-		if err != nil {
-			return err
-		}
-		names := slices.Clone(offered)
-		for _, name := range known {
-			if !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-		for _, name := range names {
-			a := algorithm{Algorithm: name, Listed: slices.Contains(offered, name), Default: name == selected}
-			err := s.try(ctx, c, j, owner, name)
-			switch code, _ := exit.Code(err); {
-			case err == nil:
-				a.Works = true
-			case code == exit.Unsupported:
-				detail := err.Error()
-				a.Detail = &detail
-			default:
+		t := newTable("algorithm", "works", "default", "why not")
+		for _, name := range trial.names() {
+			a, err := trial.of(name)
+			if err != nil {
 				return err
 			}
 			if !a.Listed && !a.Works {
 				continue // neither the kernel nor the trial knows it
 			}
 			s.env.Emit("algorithm", a)
-			if s.env.Table {
-				fmt.Fprintf(s.env.Stdout, "%-10s works=%t default=%t\n", a.Algorithm, a.Works, a.Default)
-			}
+			t.AppendRow(row(a.Algorithm, yes(a.Works), yes(a.Default), deref(a.Detail)))
 		}
-		return nil
+		return s.print(t)
 	})
 }
 
-// offered asks a fresh device, on which the selected compressor is the kernel's default.
-func (s *session) offered(ctx context.Context, c zram.Control, j *undo.Journal, owner undo.Owner) (names []string, selected string, err error) {
-	d, err := c.Create(ctx, j, owner, zram.Plan{SizeBytes: trialBytes})
-	if err != nil {
-		return nil, "", err
-	}
-	names, selected, err = d.Algorithms()
-	if err != nil {
-		return nil, "", err
-	}
-	change, err := d.Find(j)
-	if err != nil {
-		return nil, "", err
-	}
-	return names, selected, d.Destroy(ctx, change)
+// trial tries compressors on devices of its own, which never outlive this process.
+type trial struct {
+	ctx      context.Context
+	control  zram.Control
+	journal  *undo.Journal
+	owner    undo.Owner
+	offered  []string // by the kernel
+	selected string   // by the kernel, for a fresh device
 }
 
-func (s *session) try(ctx context.Context, c zram.Control, j *undo.Journal, owner undo.Owner, name string) error {
-	d, err := c.Create(ctx, j, owner, zram.Plan{SizeBytes: trialBytes, Algorithm: name})
+func newTrial(ctx context.Context, c zram.Control, j *undo.Journal, root kernel.FS) (*trial, error) {
+	owner, err := undo.EnvOwner(root) // restore waits for what is done for a dead script
+	if err != nil {
+		return nil, err
+	}
+	t := &trial{ctx: ctx, control: c, journal: j, owner: owner}
+	return t, t.on("", func(d zram.Device) (err error) {
+		t.offered, t.selected, err = d.Algorithms()
+		return err
+	})
+}
+
+// names are the compressors to try: the listed ones first.
+func (t *trial) names() []string {
+	names := slices.Clone(t.offered)
+	for _, name := range known() {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// of tries one compressor.
+func (t *trial) of(name string) (algorithm, error) {
+	a := algorithm{Algorithm: name, Listed: slices.Contains(t.offered, name), Default: name == t.selected}
+	err := t.on(name, func(zram.Device) error { return nil })
+	switch code, _ := exit.Code(err); {
+	case err == nil:
+		a.Works = true
+	case code == exit.Unsupported:
+		detail := err.Error()
+		a.Detail = &detail
+	default:
+		return a, err
+	}
+	return a, nil
+}
+
+// on makes a device with the compressor, lets f look at it, and takes it away.
+func (t *trial) on(name string, f func(zram.Device) error) error {
+	d, change, err := t.control.Make(t.ctx, t.journal, t.owner, zram.Plan{SizeBytes: trialBytes, Algorithm: name})
 	if err != nil {
 		return err
 	}
-	change, err := d.Find(j)
-	if err != nil {
-		return err
+	return errors.Join(f(d), d.Destroy(context.WithoutCancel(t.ctx), change), cli.Cause(t.ctx))
+}
+
+func yes(is bool) string {
+	if is {
+		return "yes"
 	}
-	return d.Destroy(ctx, change)
+	return none
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
 }

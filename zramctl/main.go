@@ -9,9 +9,12 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"memline/internal/cli"
 	"memline/internal/exit"
+	"memline/internal/kernel"
 	"memline/internal/record"
 	"memline/internal/zram"
 )
@@ -61,6 +64,13 @@ type compactOptions struct {
 	Device string `arg:"" help:"A device that memline made." json:"device"`
 }
 
+func (o compactOptions) devices() []string {
+	if o.Device == "" { // another command
+		return nil
+	}
+	return []string{o.Device}
+}
+
 type algorithmsOptions struct {
 	Wait cli.Duration `placeholder:"DURATION" help:"Wait this long for the host lock instead of leaving with 75." json:"wait"`
 }
@@ -81,36 +91,48 @@ func (o *options) validate() error {
 	case c.OwnerPID < 0 || o.Restore.OwnerPID < 0:
 		return exit.New(exit.Usage, "usage", "--owner-pid: a process id is positive")
 	}
+	for _, name := range slices.Concat(o.Status.Devices, o.Destroy.Devices, o.Compact.devices()) {
+		if _, err := zram.Number(name); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-var events = append([]record.Event{
-	{Name: "start", Doc: "first line: the command, its options and the host", Fields: start{}},
-	{Name: "device", Doc: "one zram device as the kernel shows it now", Fields: device{}},
-	{Name: "write", Doc: "one step of a dry run, in the order that the kernel wants", Fields: zram.Step{}},
-	{Name: "ready", Doc: "the device is set up, and swapped on where asked for", Fields: ready{}},
-	{Name: "destroyed", Doc: "a device is gone", Fields: destroyed{}},
-	{Name: "algorithm", Doc: "one compressor, found by setting up a device with it", Fields: algorithm{}},
-	{Name: "undone", Doc: "one change of a dead owner was reversed, or could not be", Fields: undone{}},
-	{Name: "difference", Doc: "something that is not as it was before the dead owner's first change", Fields: difference{}},
-}, record.Common()...)
+func events() []record.Event {
+	return append([]record.Event{
+		{Name: "start", Doc: "first line: the command, its options and the host", Fields: start{}},
+		{Name: "device", Doc: "one zram device as the kernel shows it now", Fields: device{}},
+		{Name: "write", Doc: "one step of a dry run, in the order that the kernel wants", Fields: zram.Step{}},
+		{Name: "ready", Doc: "the device is set up, and swapped on where asked for", Fields: ready{}},
+		{Name: "destroyed", Doc: "a device is gone", Fields: destroyed{}},
+		{Name: "algorithm", Doc: "one compressor, found by setting up a device with it", Fields: algorithm{}},
+		{Name: "undone", Doc: "one change of a dead owner was reversed, or could not be", Fields: undone{}},
+		{Name: "difference", Doc: "something that is not as it was before the dead owner's first change", Fields: difference{}},
+	}, record.Common()...)
+}
 
 func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return runOn(ctx, kernel.Root(), args, stdin, stdout, stderr)
+}
+
+// runOn is run on the kernel below a root.
+func runOn(ctx context.Context, root kernel.FS, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var o options
 	var command string
 	return cli.Run(ctx, cli.Tool{
 		Name:     "zramctl",
 		Summary:  "Provision zram devices and swap on them; undo everything.",
 		Examples: examples,
-		Events:   events,
+		Events:   events(),
 		Options:  &o,
 		Validate: func() error { return o.validate() },
-		Command:  func(c string) { command = c },
+		Command:  func(c string) { command, _, _ = strings.Cut(c, " ") },
 	}, args, stdin, stdout, stderr, func(ctx context.Context, env *cli.Env) error {
-		return work(ctx, env, command, &o)
+		return work(ctx, env, root, command, &o)
 	})
 }

@@ -33,33 +33,45 @@ func (s *session) restore(ctx context.Context, o restoreOptions) error {
 	if err != nil {
 		return err
 	}
-	plan := undo.Plan{OwnerPID: o.OwnerPID, Wait: o.Wait.Duration, Reversers: map[string]undo.Reverser{
+	result, err := j.Restore(ctx, undo.Plan{OwnerPID: o.OwnerPID, Wait: o.Wait.Duration, Reversers: map[string]undo.Reverser{
+		zram.Kind:   zram.Reverser(s.root, j),
 		cgroup.Kind: cgroup.Reverser(s.root),
-	}}
-	if c, err := zram.Open(s.root); err == nil {
-		plan.Reversers[zram.Kind] = c.Reverser(j)
-	}
-	result, err := j.Restore(ctx, plan)
+	}})
 	for _, out := range result.Outcomes {
-		r := undone{Kind: out.Kind, ID: out.ID, Owner: out.Owner.String(), Target: out.Target, TookNs: out.Took.Nanoseconds()}
-		verb := "undone"
-		if out.Err != nil {
-			failed := out.Err.Error()
-			r.Failed, verb = &failed, "FAILED"
-		}
-		s.env.Emit("undone", r)
-		if s.env.Table {
-			fmt.Fprintf(s.env.Stdout, "%s: %s %s, left by %s\n", verb, r.Kind, r.Target, r.Owner)
-		}
+		s.report(out)
 	}
 	for _, d := range result.Differences {
 		s.env.Emit("difference", difference(d))
-		if s.env.Table {
-			fmt.Fprintf(s.env.Stdout, "differs: %s was %q, is %q\n", d.What, d.Was, d.Is)
-		}
+		s.say("not as before: %s: was %s, is %s", d.What, orAbsent(d.Was), orAbsent(d.Is))
 	}
-	if s.env.Table && len(result.Outcomes) == 0 && err == nil {
-		fmt.Fprintln(s.env.Stdout, "nothing to undo")
+	if len(result.Outcomes) == 0 && err == nil {
+		s.say("nothing to undo")
 	}
 	return err
+}
+
+func (s *session) report(out undo.Outcome) {
+	r := undone{Kind: out.Kind, ID: out.ID, Owner: out.Owner.String(), Target: out.Target, TookNs: out.Took.Nanoseconds()}
+	if out.Err != nil {
+		failed := out.Err.Error()
+		r.Failed = &failed
+		s.say("not undone: %s left by %s: %s", r.Kind, r.Owner, failed)
+	} else {
+		s.say("undone: %s, left by %s", r.Target, r.Owner)
+	}
+	s.env.Emit("undone", r)
+}
+
+// say prints a line where people read.
+func (s *session) say(format string, args ...any) {
+	if s.env.Table {
+		fmt.Fprintf(s.env.Stdout, format+"\n", args...)
+	}
+}
+
+func orAbsent(text string) string {
+	if text == "" {
+		return "absent"
+	}
+	return text
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"memline/internal/cli"
@@ -16,14 +15,16 @@ import (
 // start is the first record: the command with the options that apply to it.
 type start struct {
 	cli.Start
-	Command    string             `json:"command" doc:"the subcommand"`
-	Status     *statusOptions     `json:"status_options,omitempty" doc:"options of status"`
-	Create     *createOptions     `json:"create_options,omitempty" doc:"options of create"`
-	Destroy    *destroyOptions    `json:"destroy_options,omitempty" doc:"options of destroy"`
-	Compact    *compactOptions    `json:"compact_options,omitempty" doc:"options of compact"`
-	Restore    *restoreOptions    `json:"restore_options,omitempty" doc:"options of restore"`
-	Algorithms *algorithmsOptions `json:"algorithms_options,omitempty" doc:"options of algorithms"`
-	SizeBytes  *int64             `json:"size_bytes" doc:"size of the device to create; null for other commands"`
+	Command       string             `json:"command" doc:"the subcommand"`
+	Status        *statusOptions     `json:"status_options,omitempty" doc:"options of status"`
+	Create        *createOptions     `json:"create_options,omitempty" doc:"options of create"`
+	Destroy       *destroyOptions    `json:"destroy_options,omitempty" doc:"options of destroy"`
+	Compact       *compactOptions    `json:"compact_options,omitempty" doc:"options of compact"`
+	Restore       *restoreOptions    `json:"restore_options,omitempty" doc:"options of restore"`
+	Algorithms    *algorithmsOptions `json:"algorithms_options,omitempty" doc:"options of algorithms"`
+	SizeBytes     *int64             `json:"size_bytes" doc:"size of the device to create; null for other commands"`
+	MemLimitBytes *int64             `json:"mem_limit_bytes" doc:"most memory its pool may take; null without a limit and for other commands"`
+	TableBytes    *int64             `json:"table_bytes" doc:"memory that the kernel takes for it at once, at most; null for other commands"`
 }
 
 // session is one invocation of zramctl.
@@ -32,16 +33,21 @@ type session struct {
 	root kernel.FS
 }
 
-func work(ctx context.Context, env *cli.Env, command string, o *options) error {
-	s := &session{env: env, root: kernel.Root()}
-	first := start{Start: env.Start(s.root)}
-	first.Command, _, _ = strings.Cut(command, " ")
+func work(ctx context.Context, env *cli.Env, root kernel.FS, command string, o *options) error {
+	s := &session{env: env, root: root}
+	first := start{Start: env.Start(root), Command: command}
 	var do func() error
-	switch first.Command {
+	switch command {
 	case "create":
-		plan := o.Create.plan(first.MemTotalBytes)
-		first.Create, first.SizeBytes = &o.Create, &plan.SizeBytes
-		do = func() error { return s.create(ctx, o.Create, plan, first.MemTotalBytes) }
+		creation, err := s.plan(o.Create)
+		if err != nil {
+			return err // before the first record: stdout stays empty
+		}
+		first.Create, first.SizeBytes, first.TableBytes = &o.Create, &creation.SizeBytes, &creation.tableBytes
+		if creation.MemLimitBytes > 0 {
+			first.MemLimitBytes = &creation.MemLimitBytes
+		}
+		do = func() error { return s.create(ctx, o.Create, creation) }
 	case "destroy":
 		first.Destroy = &o.Destroy
 		do = func() error { return s.destroy(ctx, o.Destroy) }

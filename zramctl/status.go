@@ -3,14 +3,9 @@
 package main
 
 import (
-	"fmt"
-	"io"
-	"os"
+	"strconv"
 
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
-
-	"memline/internal/cli"
+	"memline/internal/kernel"
 	"memline/internal/undo"
 	"memline/internal/zram"
 )
@@ -18,7 +13,7 @@ import (
 // device is the record of one zram device.
 type device struct {
 	zram.Stats
-	Owner *string `json:"owner" doc:"who the journal says made it; null for a device that memline did not make"`
+	Owner *string `json:"owner" doc:"who the journal says made it, or is making it now; null for a device that memline did not make"`
 }
 
 func (s *session) status(names []string) error {
@@ -40,8 +35,10 @@ func (s *session) status(names []string) error {
 			devices = append(devices, d)
 		}
 	}
-	// Reading needs no journal; without one no owner is known.
-	journal, _ := s.openJournal()
+	journal, err := s.openJournal()
+	if err != nil && len(devices) > 0 { // reading the counters needs no journal
+		s.env.Warn("owner_unknown", "%v; owner is null for every device", err)
+	}
 	var rows []device
 	for _, d := range devices {
 		stats, unread := d.Stats()
@@ -52,10 +49,7 @@ func (s *session) status(names []string) error {
 		s.env.Emit("device", row)
 		rows = append(rows, row)
 	}
-	if s.env.Table {
-		return printTable(s.env.Stdout, rows)
-	}
-	return nil
+	return s.printDevices(rows)
 }
 
 func (s *session) ownerOf(journal *undo.Journal, d zram.Device) *string {
@@ -70,44 +64,27 @@ func (s *session) ownerOf(journal *undo.Journal, d zram.Device) *string {
 	return &owner
 }
 
-func printTable(w io.Writer, rows []device) error {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
-	t.AppendHeader(table.Row{"device", "algorithm", "size", "data", "compressed", "memory", "codec ratio", "pool ratio", "swap", "owner"})
-	configs := []table.ColumnConfig{}
-	for column := 3; column <= 8; column++ {
-		configs = append(configs, table.ColumnConfig{Number: column, Align: text.AlignRight, AlignHeader: text.AlignRight})
-	}
-	t.SetColumnConfigs(configs)
-	for _, r := range rows {
-		swap, owner := "-", "-"
-		if r.SwapOn {
-			swap = fmt.Sprintf("priority %d", *r.SwapPriority)
+func (s *session) printDevices(devices []device) error {
+	t := newTable("device", "algorithm", "size", "data", "memory", "codec ratio", "pool ratio", "priority", "owner")
+	t.SetColumnConfigs(rightAligned(3, 4, 5, 6, 7, 8))
+	for _, d := range devices {
+		codec, pool := twoDigits(d.CodecRatio), twoDigits(d.PoolRatio)
+		if d.onlyHeader() { // a ratio of one nearly empty page says nothing
+			codec, pool = none, none
 		}
-		if r.Owner != nil {
-			owner = *r.Owner
+		priority, owner := none, none
+		if d.SwapPriority != nil {
+			priority = strconv.Itoa(*d.SwapPriority)
 		}
-		t.AppendRow(table.Row{r.Device, r.Algorithm, cli.FormatBytes(r.DisksizeBytes), size(r.OrigDataSize),
-			size(r.ComprDataSize), size(r.MemUsedTotal), twoDigits(r.CodecRatio), twoDigits(r.PoolRatio), swap, owner})
+		if d.Owner != nil {
+			owner = *d.Owner
+		}
+		t.AppendRow(row(d.Device, d.Algorithm, size(&d.DisksizeBytes), size(d.OrigDataSize), size(d.MemUsedTotal), codec, pool, priority, owner))
 	}
-	if os.Getenv("NO_COLOR") != "" {
-		text.DisableColors()
-	}
-	_, err := fmt.Fprintln(w, t.Render())
-	return err
+	return s.print(t)
 }
 
-func size(n *int64) string {
-	if n == nil {
-		return "-"
-	}
-	return cli.FormatBytes(*n)
-}
-
-func twoDigits(r *float64) string {
-	if r == nil {
-		return "-"
-	}
-	return fmt.Sprintf("%.2f", *r)
+// onlyHeader reports whether the device holds its swap header and nothing else.
+func (d device) onlyHeader() bool {
+	return d.SwapOn && d.OrigDataSize != nil && *d.OrigDataSize <= int64(kernel.PageSize())
 }

@@ -24,7 +24,7 @@ const (
 type Dir struct{ path string }
 
 // OpenDir makes sure of the state directory: MEMLINE_STATE_DIR where it is set, else path. It refuses one that is not the
-// caller's own or that others may write to, since what the journal says is later done as root.
+// caller's own or that others may write to or replace, since what the journal says is later done as root.
 func OpenDir(path string) (Dir, error) {
 	if env := os.Getenv(DirEnv); env != "" {
 		path = env
@@ -36,7 +36,7 @@ func OpenDir(path string) (Dir, error) {
 	err = os.Mkdir(path, 0o755)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return Dir{}, exit.New(exit.Privilege, "state_dir", "making %s: %w; run as root or set %s to a folder of your own", path, err, DirEnv)
+		return Dir{}, exit.New(exit.Privilege, "state_dir", "making the state folder: %w; run as root or set %s to a folder of your own", err, DirEnv)
 	case err != nil && !errors.Is(err, fs.ErrExist):
 		return Dir{}, fmt.Errorf("making the state folder: %w; set %s to another place", err, DirEnv)
 	}
@@ -44,14 +44,21 @@ func OpenDir(path string) (Dir, error) {
 	if err != nil {
 		return Dir{}, err
 	}
-	stat := info.Sys().(*syscall.Stat_t)
-	switch {
+	around, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return Dir{}, err
+	}
+	own, parent := info.Sys().(*syscall.Stat_t), around.Sys().(*syscall.Stat_t)
+	const othersWrite, worldWrites, sticky = 0o022, 0o002, 0o1000
+	switch me := uint32(os.Geteuid()); {
 	case !info.IsDir():
 		return Dir{}, exit.New(exit.Refused, "state_dir", "%s is not a folder; remove it or set %s", path, DirEnv)
-	case int(stat.Uid) != os.Geteuid():
-		return Dir{}, exit.New(exit.Privilege, "state_dir", "%s belongs to user %d, not to %d; run as its owner or set %s", path, stat.Uid, os.Geteuid(), DirEnv)
-	case info.Mode().Perm()&0o022 != 0:
-		return Dir{}, exit.New(exit.Refused, "state_dir", "%s may be written by others (mode %04o); chmod go-w it or set %s", path, info.Mode().Perm(), DirEnv)
+	case own.Uid != me:
+		return Dir{}, exit.New(exit.Privilege, "state_dir", "%s belongs to user %d, not to %d; run as its owner or set %s", path, own.Uid, me, DirEnv)
+	case own.Mode&othersWrite != 0:
+		return Dir{}, exit.New(exit.Refused, "state_dir", "%s may be written by others (mode %04o); chmod go-w it or set %s", path, own.Mode&0o7777, DirEnv)
+	case parent.Uid != 0 && parent.Uid != me, parent.Mode&worldWrites != 0 && parent.Mode&sticky == 0:
+		return Dir{}, exit.New(exit.Refused, "state_dir", "%s lies in a folder that others may change, who could put their own in its place; set %s to another", path, DirEnv)
 	}
 	return Dir{path}, nil
 }

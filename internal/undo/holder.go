@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,19 +17,6 @@ import (
 // KindHolder is a process that holds test memory: restore kills it when its owner is dead, since swapoff would otherwise
 // fault all of it back in.
 const KindHolder = "holder"
-
-// EnvOwner is the owner that a script above this process named in MEMLINE_OWNER_PID, or the process itself.
-func EnvOwner(root kernel.FS) (Owner, error) {
-	text := os.Getenv(OwnerEnv)
-	if text == "" {
-		return Self(root)
-	}
-	pid, err := strconv.Atoi(text)
-	if err != nil || pid <= 0 {
-		return Owner{}, fmt.Errorf("%s=%q is not a process id", OwnerEnv, text)
-	}
-	return OwnerOf(root, pid)
-}
 
 // Hold registers the calling process as a holder of test memory on behalf of the owner.
 func (j *Journal) Hold(owner Owner) (*Change, error) {
@@ -56,7 +42,10 @@ func ReverseHolder(root kernel.FS) Reverser {
 	}
 }
 
-// kill ends this very process with SIGKILL and waits for it, at most five seconds.
+// killFor is how long a process may take to end after SIGKILL: giving back many GiB takes seconds.
+const killFor = 30 * time.Second
+
+// kill ends this very process with SIGKILL and waits until its memory is gone.
 func kill(ctx context.Context, root kernel.FS, p kernel.Process) error {
 	fd, err := unix.PidfdOpen(p.PID, 0)
 	if errors.Is(err, unix.ESRCH) {
@@ -66,18 +55,26 @@ func kill(ctx context.Context, root kernel.FS, p kernel.Process) error {
 		return fmt.Errorf("pidfd of %d: %w", p.PID, err)
 	}
 	defer unix.Close(fd)
-	if !root.Alive(p) { // the descriptor pins whoever has the number now; it is not our holder
+	// The descriptor pins whoever has the number now; only proof makes that our holder.
+	now, err := root.Process(p.PID)
+	switch {
+	case errors.Is(err, os.ErrProcessDone), err == nil && now != p:
 		return nil
+	case err != nil:
+		return err
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("killing %d: %w", p.PID, err)
 	}
-	deadline := time.Now().Add(5 * time.Second)
-	for time.Now().Before(deadline) && ctx.Err() == nil {
+	for deadline := time.Now().Add(killFor); time.Now().Before(deadline); {
+		const everyMilliseconds = 100
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		if n, err := unix.Poll(fds, 100); err == nil && n > 0 {
+		if n, err := unix.Poll(fds, everyMilliseconds); err == nil && n > 0 {
 			return nil
 		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 	}
-	return fmt.Errorf("process %d did not end within 5s of SIGKILL; it may be stuck in the kernel", p.PID)
+	return fmt.Errorf("process %d did not end within %s of SIGKILL; it may be stuck in the kernel", p.PID, killFor)
 }

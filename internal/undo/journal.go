@@ -9,8 +9,6 @@ package undo
 
 import (
 	"bytes"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,45 +21,15 @@ import (
 	"memline/internal/kernel"
 )
 
-// Owner answers for a change: a process, or nobody (persistent), in which case only its user undoes it.
-type Owner struct {
-	kernel.Process
-	Comm       string `json:"comm,omitempty"`
-	Persistent bool   `json:"persistent,omitempty"`
-}
-
-// OwnerEnv names the process that owns what the tools below it change: a script exports its own pid.
-const OwnerEnv = "MEMLINE_OWNER_PID"
-
-// Persistent owns what outlives every process.
-func Persistent() Owner { return Owner{Persistent: true} }
-
-// OwnerOf is the process that has this pid now.
-func OwnerOf(root kernel.FS, pid int) (Owner, error) {
-	p, err := root.Process(pid)
-	if err != nil {
-		return Owner{}, fmt.Errorf("owner: %w", err)
-	}
-	comm, _ := root.Text("proc", fmt.Sprint(pid), "comm")
-	return Owner{Process: p, Comm: comm}, nil
-}
-
-// Self is the calling process as an owner.
-func Self(root kernel.FS) (Owner, error) { return OwnerOf(root, os.Getpid()) }
-
-func (o Owner) String() string {
-	if o.Persistent {
-		return "persistent"
-	}
-	return fmt.Sprintf("%s (pid %d)", o.Comm, o.PID)
-}
-
 // Entry is the last word of the journal on one change.
 type Entry struct {
-	ID     string          `json:"id"` // 32 hex digits, also the UUID in a swap header
-	Boot   string          `json:"boot"`
-	Time   time.Time       `json:"time"`
+	ID   string    `json:"id"` // 32 hex digits, also the UUID in a swap header
+	Boot string    `json:"boot"`
+	Time time.Time `json:"time"`
+	// Owner answers for the change now. While the change is being made or reversed that is the process at work, and For
+	// is who it will belong to, or belonged to.
 	Owner  Owner           `json:"owner"`
+	For    *Owner          `json:"for,omitempty"`
 	Kind   string          `json:"kind"`
 	Undone bool            `json:"undone,omitempty"`
 	Detail json.RawMessage `json:"detail,omitempty"`
@@ -83,99 +51,9 @@ func Open(dir Dir, root kernel.FS) (*Journal, error) {
 	return &Journal{dir: dir, root: root, boot: boot}, nil
 }
 
-// Change is one journalled change. Until it is settled it belongs to the process that makes it, so that a maker killed
-// half-way leaves something that restore may undo even where the owner-to-be lives on.
-type Change struct {
-	journal *Journal
-	entry   Entry
-	owner   Owner // who it will belong to once settled
-}
-
-// ID is the change's name: 32 hex digits, unique.
-func (c *Change) ID() string { return c.entry.ID }
-
-// Begin writes a change down before it is made. Detail is whatever the kind's reverser needs; the owner's first change
-// also saves a snapshot of the host to compare with later.
-func (j *Journal) Begin(owner Owner, kind string, detail any) (*Change, error) {
-	return j.begin(owner, kind, detail, nil)
-}
-
-// BeginMade is Begin for a change whose name only the making of it tells, such as a hot-added device: make is called
-// under the journal's lock, and the detail it returns replaces the intent.
-func (j *Journal) BeginMade(owner Owner, kind string, intent any, make func() (detail any, err error)) (*Change, error) {
-	return j.begin(owner, kind, intent, make)
-}
-
-func (j *Journal) begin(owner Owner, kind string, detail any, make func() (any, error)) (*Change, error) {
-	maker, err := Self(j.root)
-	if err != nil {
-		return nil, err
-	}
-	c := &Change{journal: j, owner: owner, entry: Entry{ID: newID(), Boot: j.boot, Owner: maker, Kind: kind}}
-	err = j.dir.withJournalLock(func() error {
-		if kind != KindHolder { // a holder changes nothing that a snapshot shows
-			if err := j.saveSnapshot(owner); err != nil {
-				return err
-			}
-		}
-		if err := c.append(detail); err != nil || make == nil {
-			return err
-		}
-		made, err := make()
-		if err != nil {
-			c.entry.Undone = true
-			return errors.Join(err, c.append(nil))
-		}
-		return c.append(made)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
-// Update replaces the change's detail while it is being made.
-func (c *Change) Update(detail any) error {
-	return c.journal.dir.withJournalLock(func() error { return c.append(detail) })
-}
-
-// Settle says that the change is made, and hands it to its owner.
-func (c *Change) Settle(detail any) error {
-	c.entry.Owner = c.owner
-	return c.Update(detail)
-}
-
-// Take makes the calling process the owner while it reverses the change, so that dying half-way leaves it to restore.
-func (c *Change) Take() error {
-	self, err := Self(c.journal.root)
-	if err != nil {
-		return err
-	}
-	c.entry.Owner = self
-	return c.Update(nil)
-}
-
-// Undone ends the change: the host is as it was before it.
-func (c *Change) Undone() error {
-	c.entry.Undone = true
-	return c.journal.dir.withJournalLock(func() error {
-		if err := c.append(nil); err != nil {
-			return err
-		}
-		return c.journal.compact()
-	})
-}
-
-func (c *Change) append(detail any) error {
-	if detail != nil {
-		b, err := json.Marshal(detail)
-		if err != nil {
-			return err
-		}
-		c.entry.Detail = b
-	}
-	return c.journal.append(c.entry)
-}
+// reserveBytes is the room that a change finds in the journal before it is made, so that a full disk refuses it as a whole
+// and never between two of its lines, of which it has four of well under 1 KiB.
+const reserveBytes = 16 << 10
 
 // append writes one line in one write, on its own line even after a torn one. Call it under the journal's lock.
 func (j *Journal) append(e Entry) error {
@@ -185,9 +63,9 @@ func (j *Journal) append(e Entry) error {
 		return err
 	}
 	line = append(line, '\n')
-	f, err := os.OpenFile(j.dir.journalPath(), os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	f, err := j.open()
 	if err != nil {
-		return fmt.Errorf("opening the undo journal: %w", err)
+		return err
 	}
 	defer f.Close()
 	if size, err := f.Seek(0, 2); err == nil && size > 0 {
@@ -197,9 +75,34 @@ func (j *Journal) append(e Entry) error {
 		}
 	}
 	if _, err := f.Write(line); err != nil {
-		return fmt.Errorf("writing the undo journal: %w; nothing was changed", err)
+		return fmt.Errorf("writing the undo journal: %w", err)
 	}
 	return nil
+}
+
+func (j *Journal) open() (*os.File, error) {
+	f, err := os.OpenFile(j.dir.journalPath(), os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the undo journal: %w", err)
+	}
+	return f, nil
+}
+
+// reserve makes sure that there is room for a whole change behind the journal's end.
+func reserve(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	for {
+		switch err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, info.Size(), reserveBytes); {
+		case err == unix.EINTR:
+		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EFBIG):
+			return fmt.Errorf("no room for the undo journal: %w; make some on the disk of %s", err, f.Name())
+		default: // done, or a file system that cannot reserve
+			return nil
+		}
+	}
 }
 
 // Live returns the changes that stand, oldest first.
@@ -252,6 +155,7 @@ func (j *Journal) compact() error {
 	for _, c := range live {
 		if c.entry.Kind != kindSnapshot {
 			changing[c.entry.Owner.Process] = true
+			changing[c.heir().Process] = true
 		}
 	}
 	var text bytes.Buffer
@@ -266,30 +170,20 @@ func (j *Journal) compact() error {
 		text.Write(append(line, '\n'))
 	}
 	next := j.dir.journalPath() + ".next"
-	if err := os.WriteFile(next, text.Bytes(), 0o600); err != nil {
-		return fmt.Errorf("compacting the undo journal: %w", err)
+	if err := writeReserved(next, text.Bytes()); err != nil {
+		return errors.Join(fmt.Errorf("compacting the undo journal: %w", err), os.Remove(next))
 	}
 	return os.Rename(next, j.dir.journalPath())
 }
 
-// Entry is the journal's last word on the change.
-func (c *Change) Entry() Entry { return c.entry }
-
-// Decode reads the change's detail into the kind's own struct.
-func (c *Change) Decode(detail any) error {
-	if err := json.Unmarshal(c.entry.Detail, detail); err != nil {
-		return fmt.Errorf("journal entry %s: %w", c.entry.ID, err)
+// writeReserved writes a journal that has room for what the changes under way still have to say.
+func writeReserved(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
 	}
-	return nil
-}
-
-// Abandoned reports whether the owner is dead, so that restore may undo the change.
-func (c *Change) Abandoned() bool {
-	return !c.entry.Owner.Persistent && !c.journal.root.Alive(c.entry.Owner.Process)
-}
-
-func newID() string {
-	b := make([]byte, 16)
-	rand.Read(b) // never fails since Go 1.24
-	return hex.EncodeToString(b)
+	if _, err := f.Write(text); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return errors.Join(reserve(f), f.Close())
 }

@@ -3,6 +3,7 @@
 package zram
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -24,6 +25,7 @@ const (
 	swapMagic    = "SWAPSPACE2"
 	swapVersion  = 1
 	headerMarker = "memline"
+	minSwapPages = 10 // what mkswap takes at least
 )
 
 // swapHeader is the first page of a swap area of this size whose UUID is the journal's id.
@@ -34,8 +36,8 @@ func swapHeader(id string, sizeBytes int64) ([]byte, error) {
 	}
 	page := kernel.PageSize()
 	pages := sizeBytes / int64(page)
-	if pages < 10 { // what mkswap refuses as well
-		return nil, fmt.Errorf("a swap area of %d pages is too small, it takes at least 10", pages)
+	if pages < minSwapPages {
+		return nil, fmt.Errorf("a swap area of %d pages is too small, it takes at least %d", pages, minSwapPages)
 	}
 	b := make([]byte, page)
 	binary.NativeEndian.PutUint32(b[headerInfo:], swapVersion)
@@ -103,12 +105,13 @@ func (d Device) openNode(flags int) (int, error) {
 }
 
 // writeHeader puts a swap header on the device.
-func (d Device) writeHeader(id string, sizeBytes int64) error {
+func (d Device) writeHeader(ctx context.Context, id string, sizeBytes int64) error {
 	b, err := swapHeader(id, sizeBytes)
 	if err != nil {
 		return err
 	}
-	return retry(func(err error) bool { return errors.Is(err, os.ErrNotExist) || transient(err) }, func() error { // udev may still be making the node
+	again := func(err error) bool { return errors.Is(err, os.ErrNotExist) || transient(err) } // udev may still be making the node
+	return d.retry(ctx, again, func() error {
 		fd, err := d.openNode(unix.O_WRONLY)
 		if err != nil {
 			return err

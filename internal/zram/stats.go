@@ -68,20 +68,22 @@ func (d Device) Stats() (s Stats, unread []error) {
 	} else {
 		unread = append(unread, err)
 	}
-	if text, err := d.text("disksize"); err == nil {
-		s.DisksizeBytes, _ = strconv.ParseInt(text, 10, 64)
+	text, err := d.text("disksize")
+	if err == nil {
+		s.DisksizeBytes, err = strconv.ParseInt(text, 10, 64)
 	}
-	if seq := d.sequence(); seq != 0 {
+	if err != nil {
+		unread = append(unread, err)
+	}
+	if seq, err := d.sequence(); err != nil {
+		unread = append(unread, err)
+	} else if seq != 0 {
 		s.DiskSeq = &seq
 	}
-	if swaps, err := d.root.Swaps(); err == nil {
-		for _, swap := range swaps {
-			if swap.Device == d.Node() {
-				s.SwapOn, s.SwapPriority, s.SwapUsedBytes = true, &swap.Priority, &swap.UsedBytes
-			}
-		}
-	} else {
+	if swap, err := d.swapArea(); err != nil {
 		unread = append(unread, err)
+	} else if swap != nil {
+		s.SwapOn, s.SwapPriority, s.SwapUsedBytes = true, &swap.Priority, &swap.UsedBytes
 	}
 	for _, file := range []struct {
 		name   string

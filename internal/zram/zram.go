@@ -7,6 +7,7 @@
 package zram
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,7 +25,10 @@ import (
 )
 
 // Control is the zram of one kernel.
-type Control struct{ root kernel.FS }
+type Control struct {
+	root     kernel.FS
+	patience time.Duration // how long to retry what passes by itself; 0 is retryFor
+}
 
 // Open checks that zram is there; where it is not the error says what to do.
 func Open(root kernel.FS) (Control, error) {
@@ -32,7 +36,7 @@ func Open(root kernel.FS) (Control, error) {
 		return Control{}, exit.New(exit.Unsupported, "no_zram",
 			"zram is not here (%w); load it with modprobe zram, or use a kernel with CONFIG_ZRAM", err)
 	}
-	return Control{root}, nil
+	return Control{root: root}, nil
 }
 
 const (
@@ -42,8 +46,9 @@ const (
 
 // Device is a zram device by number.
 type Device struct {
-	root   kernel.FS
-	Number int
+	root     kernel.FS
+	patience time.Duration
+	Number   int
 }
 
 // Name is the device's name in /sys/block, such as zram1.
@@ -53,18 +58,31 @@ func (d Device) Name() string { return "zram" + strconv.Itoa(d.Number) }
 func (d Device) Node() string { return d.root.Path("dev", d.Name()) }
 
 // Device returns the device with this number, whether it exists or not.
-func (c Control) Device(number int) Device { return Device{c.root, number} }
+func (c Control) Device(number int) Device { return Device{c.root, c.patience, number} }
 
-// Parse takes zram1, /dev/zram1 or 1 and returns the device, which must exist.
-func (c Control) Parse(name string) (Device, error) {
+// Number takes zram1, /dev/zram1 or 1 and returns the number; another name is a usage error.
+func Number(name string) (int, error) {
 	digits := strings.TrimPrefix(strings.TrimPrefix(name, "/dev/"), "zram")
 	number, err := strconv.Atoi(digits)
 	if err != nil || number < 0 || digits != strconv.Itoa(number) {
-		return Device{}, exit.New(exit.Usage, "usage", "%q is not a zram device; name it as zram1 or /dev/zram1", name)
+		return 0, exit.New(exit.Usage, "usage", "%q is not a zram device; name it as zram1 or /dev/zram1", name)
+	}
+	return number, nil
+}
+
+// Parse takes a name as Number does and returns the device, which must exist.
+func (c Control) Parse(name string) (Device, error) {
+	number, err := Number(name)
+	if err != nil {
+		return Device{}, err
 	}
 	d := c.Device(number)
-	if !d.exists() {
-		return Device{}, exit.New(exit.Refused, "no_device", "%s does not exist; zramctl status lists the devices", d.Name())
+	exists, err := d.exists()
+	if err != nil {
+		return Device{}, err
+	}
+	if !exists {
+		return Device{}, exit.New(exit.Failure, "no_device", "%s does not exist; zramctl status lists the devices", d.Name())
 	}
 	return d, nil
 }
@@ -85,9 +103,12 @@ func (c Control) Devices() ([]Device, error) {
 	return devices, nil
 }
 
-func (d Device) exists() bool {
+func (d Device) exists() (bool, error) {
 	_, err := os.Stat(d.root.Path("sys/block", d.Name()))
-	return err == nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (d Device) attr(name string) string { return d.root.Path("sys/block", d.Name(), name) }
@@ -95,14 +116,17 @@ func (d Device) attr(name string) string { return d.root.Path("sys/block", d.Nam
 // text reads a sysfs attribute.
 func (d Device) text(name string) (string, error) { return d.root.Text("sys/block", d.Name(), name) }
 
-// sequence is the kernel's disk sequence number, unique for this boot; 0 before Linux 5.15, which has none.
-func (d Device) sequence() uint64 {
+// sequence is the kernel's disk sequence number, unique for this boot; 0 where there is none: before Linux 5.15, and for a
+// device that has gone.
+func (d Device) sequence() (uint64, error) {
 	text, err := d.text("diskseq")
-	if err != nil {
-		return 0
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		return 0, nil
 	}
-	n, _ := strconv.ParseUint(text, 10, 64)
-	return n
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(text, 10, 64)
 }
 
 // Initialised reports whether the device has a size, and so may hold data.
@@ -112,9 +136,7 @@ func (d Device) Initialised() bool {
 }
 
 // write writes a sysfs attribute that must exist, retrying what the kernel refuses only for a moment.
-func (d Device) write(name, value string) error {
-	return d.writeWhile(name, value, transient)
-}
+func (d Device) write(name, value string) error { return d.writeWhile(name, value, transient) }
 
 // configure writes an attribute of a device nobody else uses: EBUSY there means that it is already set up.
 func (d Device) configure(name, value string) error {
@@ -123,7 +145,7 @@ func (d Device) configure(name, value string) error {
 
 func (d Device) writeWhile(name, value string, again func(error) bool) error {
 	path := d.attr(name)
-	err := retry(again, func() error { return writeFile(path, value) })
+	err := d.retry(context.Background(), again, func() error { return writeFile(path, value) })
 	if err != nil {
 		return fmt.Errorf("writing %q to %s: %w", value, path, unwrapPath(err))
 	}
@@ -160,11 +182,15 @@ func transient(err error) bool {
 	return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN)
 }
 
-func retry(again func(error) bool, f func() error) error {
-	deadline := time.Now().Add(retryFor)
+func (d Device) retry(ctx context.Context, again func(error) bool, f func() error) error {
+	patience := d.patience
+	if patience == 0 {
+		patience = retryFor
+	}
+	deadline := time.Now().Add(patience)
 	for {
 		err := f()
-		if err == nil || !again(err) || time.Now().After(deadline) {
+		if err == nil || !again(err) || time.Now().After(deadline) || ctx.Err() != nil {
 			return err
 		}
 		time.Sleep(retryEvery)
@@ -173,7 +199,10 @@ func retry(again func(error) bool, f func() error) error {
 
 // privilege turns a permission error into the refusal that names what is missing.
 func privilege(err error) error {
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EPERM) {
+	if errors.As(err, new(*exit.Error)) {
+		return err
+	}
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
 		return exit.New(exit.Privilege, "cap_sys_admin", "%w; zram needs root (CAP_SYS_ADMIN and write access to /sys/block/zram*)", err)
 	}
 	return err
