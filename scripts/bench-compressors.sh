@@ -152,13 +152,19 @@ rank_zram() {
   progress ''
 }
 
-# lock_host takes the host's one lock and passes it on to every tool below.
+# lock_host takes the host's one lock, or shares the one that a caller holds, and passes it on to every tool below.
 lock_host() {
-  local fd
-  exec {fd}<>"${MEMLINE_STATE_DIR:-/run/memline}/host.lock"
-  flock --wait "$wait_for" "$fd" ||
-    fail 75 "another run holds the host lock ($(head -c 200 "/proc/self/fd/$fd")); wait for it to end, or give --wait"
-  echo "$$ $self" >"/proc/self/fd/$fd"
+  local file=${MEMLINE_STATE_DIR:-/run/memline}/host.lock fd holder
+  fd=${MEMLINE_LOCK_FD-}
+  if [[ $fd && /proc/self/fd/$fd -ef $file ]] && flock --nonblock "$fd"; then
+    return
+  fi
+  exec {fd}<>"$file"
+  if ! flock --wait "$wait_for" "$fd"; then
+    holder=$(head -n 1 "$file")
+    fail 75 "${holder:-another run} holds the host lock; wait for it to end, or give --wait"
+  fi
+  echo "$$ $self" >"$file"
   export MEMLINE_LOCK_FD=$fd
 }
 

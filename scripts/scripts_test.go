@@ -272,7 +272,7 @@ func TestRanksCodecsWithoutRoot(t *testing.T) {
 		t.Fatalf("exit code %d\n%s%s", o.code, o.stdout, o.stderr)
 	}
 	first, _, _ := strings.Cut(o.stdout, "\n")
-	if !strings.Contains(first, "user-space") {
+	if !strings.Contains(first, "User-space") {
 		t.Errorf("the first line does not say that these are user-space codecs: %q", first)
 	}
 	ranking, err := os.ReadFile(filepath.Join(dir, "run", "ranking.ndjson"))
