@@ -69,9 +69,9 @@ func (j judge) compareAll(candidates []*candidate, other *candidate, leftOut fun
 	var p []float64
 	for i, c := range candidates {
 		var differences []float64
-		for at, score := range c.logScores {
+		for _, at := range c.complete {
 			if against, ok := other.logScores[at]; ok && (leftOut == nil || !leftOut(c, at)) {
-				differences = append(differences, score-against)
+				differences = append(differences, c.logScores[at]-against)
 			}
 		}
 		out[i] = comparison{pairs: len(differences), p: signedRankP(differences), effect: shiftOf(differences)}
@@ -87,7 +87,7 @@ func (j judge) compareAll(candidates []*candidate, other *candidate, leftOut fun
 		}
 		out[i].relation = j.relate(out[i])
 		if out[i].relation == unresolved {
-			out[i].why = out[i].doubt(len(p))
+			out[i].why = j.doubt(out[i], len(p))
 		}
 	}
 	return out
@@ -108,15 +108,28 @@ func (j judge) relate(c comparison) relation {
 	return unresolved
 }
 
-// doubt says why a comparison came to nothing.
-func (c comparison) doubt(compared int) string {
+// doubt says why a comparison came to nothing, with what would help.
+func (j judge) doubt(c comparison, compared int) string {
 	switch {
 	case c.pairs == 0:
 		return "no round has all its measurements"
 	case c.pairs < pairsNeeded(compared):
 		return tooFew(c.pairs, compared)
 	}
-	return fmt.Sprintf("its score is %s to %s times the other's, and more rounds would tell", times(c.effect.Low), times(c.effect.High))
+	return fmt.Sprintf("its score is %s to %s times as high, about %d rounds would tell", times(c.effect.Low), times(c.effect.High), j.enough(c))
+}
+
+// enough estimates how many rounds would settle an unresolved comparison, if the estimate is right and the interval
+// shrinks with the square root of their number: until zero lies outside, or all of it is too small to matter.
+func (j judge) enough(c comparison) int {
+	distance := math.Abs(c.effect.Median)
+	narrow := max(distance, j.threshold-distance)
+	half := (c.effect.High - c.effect.Low) / 2
+	factor := half * half / (narrow * narrow)
+	if !finite(factor) || factor*float64(c.pairs) > maxRounds {
+		return maxRounds
+	}
+	return max(c.pairs+1, int(math.Ceil(factor*float64(c.pairs))))
 }
 
 // tooFew says what is missing where rounds are fewer than the test needs.
@@ -134,6 +147,15 @@ func (c comparison) reason(compared int) string {
 		return "too_few_rounds"
 	}
 	return "unresolved"
+}
+
+// roundsFor is how many rounds it takes, or would have taken, to settle a comparison.
+func (j judge) roundsFor(c comparison, compared int) int {
+	needed := pairsNeeded(compared)
+	if c.relation == unresolved && c.pairs >= needed && !c.hinges {
+		return j.enough(c)
+	}
+	return needed
 }
 
 // stands reports whether a comparison says the same without its flagged rounds. Where the rounds left are too few for a

@@ -53,6 +53,7 @@ type input struct {
 	carry    []byte // a line's beginning
 	overlong bool   // the line in hand is too long to keep
 	firstBad string
+	shown    int // bad lines reported one by one
 }
 
 // readAll reads the files in order; "-" is standard input.
@@ -239,10 +240,11 @@ func (in *input) bad(reason, detail string) {
 	in.Lines++
 	in.Bad++
 	where := fmt.Sprintf("%s, line %d: %s", in.name, in.number, detail)
-	if in.Bad == 1 {
+	if in.firstBad == "" {
 		in.firstBad = where
 	}
-	if in.Bad <= badShown {
+	if in.shown < badShown {
+		in.shown++
 		in.env.Warn(reason, "%s; it is left out", where)
 	}
 }

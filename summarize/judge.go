@@ -37,6 +37,7 @@ type outcome struct {
 	recommended *candidate
 	flipFactor  float64 // NaN when the order of the two best holds at any factor
 	compared    int
+	needed      int // rounds that would settle an inconclusive one; 0 where it settled or none would
 }
 
 const winner = "winner"
@@ -59,8 +60,8 @@ func (j judge) decide(candidates []*candidate, reference *candidate) outcome {
 		o.fail("all_vetoed", "every candidate is vetoed")
 	case len(candidates) == 1:
 		o.fail("one_candidate", "there is only one candidate and nothing to compare it with")
-	case len(fit) == 1 && len(fit[0].logScores) < pairsNeeded(1):
-		o.fail("too_few_rounds", tooFew(len(fit[0].logScores), 1))
+	case len(fit) == 1 && len(fit[0].complete) < pairsNeeded(1):
+		o.fail("too_few_rounds", tooFew(len(fit[0].complete), 1))
 	case len(fit) == 1:
 		o.crown(fit, fit)
 		fit[0].why = "the only one that is not vetoed"
@@ -76,7 +77,7 @@ func (j judge) decide(candidates []*candidate, reference *candidate) outcome {
 		}
 	}
 	arrange(candidates)
-	if len(fit) > 1 {
+	if len(fit) > 1 { // so that neither of the first two is vetoed
 		o.flipFactor = flipFactor(candidates[0], candidates[1])
 	}
 	return o
@@ -113,7 +114,7 @@ func arrange(candidates []*candidate) {
 func (j judge) againstReference(o *outcome, fit []*candidate) {
 	others := without(fit, o.reference)
 	var beaters, equals []*candidate
-	var hopeful *candidate // who may yet beat the default
+	var hopeful *candidate // who may yet beat the default, and takes the most rounds to tell
 	results := j.family(others, o.reference)
 	o.compared = countCompared(results)
 	for i, c := range others {
@@ -125,8 +126,8 @@ func (j judge) againstReference(o *outcome, fit []*candidate) {
 			equals = append(equals, c)
 		case r.relation == unresolved:
 			c.verdict, c.why = inconclusive, r.why
-			if hopeful == nil && !(r.effect.High < j.threshold) {
-				hopeful = c
+			if needed := j.roundsFor(r, o.compared); needed > o.needed && !(r.effect.High < j.threshold) {
+				hopeful, o.needed = c, needed
 			}
 		}
 	}
@@ -145,9 +146,9 @@ func (j judge) againstReference(o *outcome, fit []*candidate) {
 // amongThemselves ranks where no default can be compared with: the best against all others.
 func (j judge) amongThemselves(o *outcome, fit []*candidate) {
 	o.compared = len(fit) - 1
-	complete := len(fit[0].logScores)
+	complete := len(fit[0].complete)
 	for _, c := range fit {
-		complete = min(complete, len(c.logScores))
+		complete = min(complete, len(c.complete))
 	}
 	if complete < pairsNeeded(o.compared) {
 		o.fail("too_few_rounds", tooFew(complete, o.compared))

@@ -43,7 +43,7 @@ type rankOptions struct {
 	ReadbackFactor float64      `default:"1" placeholder:"F" help:"Pages read back for each page swapped out, in the score." json:"readback_factor"`
 	MinEffect      percent      `default:"5%" placeholder:"P%" help:"Smallest difference of scores that matters." json:"min_effect"`
 	Default        string       `placeholder:"NAME" help:"What to compare with; otherwise the kernel's own default, lz4 for user-space codecs." json:"default"`
-	MaxP99         cli.Duration `placeholder:"DURATION" help:"Veto candidates whose 99th percentile of a read-back is longer." json:"max_p99"`
+	MaxP99         cli.Duration `name:"max-p99" placeholder:"DURATION" help:"Veto candidates whose 99th percentile of a read-back is longer." json:"max_p99"`
 	Emit           string       `placeholder:"FORM" enum:",zram-generator,sysctl,env" default:"" help:"Print the settings to use instead: zram-generator, sysctl or env." json:"emit"`
 }
 

@@ -13,9 +13,10 @@ import (
 type candidate struct {
 	name       string
 	rounds     int     // in which it has any record
-	incomplete []round // without all that a score needs
+	complete   []round // with all that a score needs
+	incomplete []round // the others
 	flags      map[round]string
-	logScores  map[round]float64 // of the complete rounds
+	logScores  map[round]float64
 
 	poolRatio, codecRatio    estimate // original / stored
 	saved                    estimate // bytes a page
@@ -73,7 +74,7 @@ func (c *cell) numbers(floor *cell, pageSize float64) numbers {
 // measure reduces one pattern's records to candidates, in order of appearance. A candidate that has only faults, such as
 // one that never got beyond the warm-up, is among them.
 func (b *benchmark) measure(f *field, factor float64, maxP99 time.Duration) []*candidate {
-	slow := b.slowSentinel()
+	slow := slowSentinel(slices.Concat(b.zram, b.userSpace))
 	candidates := make([]*candidate, 0, len(f.entries))
 	for _, e := range f.entries {
 		if len(e.rounds) > 0 || len(e.faults) > 0 {
@@ -104,6 +105,7 @@ func (b *benchmark) reduce(e, floor *entry, factor, slow float64) *candidate {
 		if cost := n.cost(factor); cost > 0 && finite(cost) && finite(n.saved) {
 			// A page that saves nothing counts as one byte, so that the logarithm exists; such candidates rank last.
 			c.logScores[at] = math.Log(max(n.saved, 1) / cost)
+			c.complete = append(c.complete, at)
 		} else {
 			c.incomplete = append(c.incomplete, at)
 		}
@@ -156,9 +158,9 @@ func (c *candidate) savesNothing() []string {
 const slowFactor = 1.5
 
 // slowSentinel returns the time beyond which a sentinel flags its phase, from the median of the run; NaN without any.
-func (b *benchmark) slowSentinel() float64 {
+func slowSentinel(fields []*field) float64 {
 	var all []float64
-	for _, f := range b.zram {
+	for _, f := range fields {
 		for _, e := range append(slices.Clone(f.entries), f.floor) {
 			if e == nil {
 				continue
@@ -176,6 +178,9 @@ func (c *cell) sentinels() (all []float64) {
 		if p != nil {
 			all = append(all, p.sentinels...)
 		}
+	}
+	if c.codec != nil {
+		all = append(all, c.codec.sentinels...)
 	}
 	return all
 }

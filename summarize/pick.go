@@ -29,7 +29,8 @@ func (p *picker) pick(line string) {
 	clear(p.values)
 	gjson.Parse(line).ForEach(func(key, value gjson.Result) bool {
 		p.set("", key.Str, value)
-		if key.Str == "labels" && value.IsObject() {
+		if key.Str == "labels" {
+			p.forgetLabels()
 			value.ForEach(func(key, value gjson.Result) bool {
 				p.set(labelPrefix, key.Str, value)
 				return true
@@ -37,6 +38,15 @@ func (p *picker) pick(line string) {
 		}
 		return true
 	})
+}
+
+// forgetLabels lets the last of several labels count.
+func (p *picker) forgetLabels() {
+	for i, want := range p.keys {
+		if strings.HasPrefix(want, labelPrefix) {
+			p.values[i] = gjson.Result{}
+		}
+	}
 }
 
 func (p *picker) set(prefix, key string, value gjson.Result) {

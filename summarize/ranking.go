@@ -77,18 +77,18 @@ func rank(ctx context.Context, env *cli.Env, o *rankOptions) error {
 func unranked(rankings []*ranking) error {
 	for _, r := range rankings {
 		if r.verdict == inconclusive {
-			return exit.New(exit.Inconclusive, r.reason, "%sno ranking: %s", r.prefix(), r.why)
+			return exit.New(exit.Inconclusive, r.reason, "no ranking%s: %s", r.ofPattern(rankings), r.why)
 		}
 	}
 	return nil
 }
 
-// prefix names the pattern in a sentence.
-func (r *ranking) prefix() string {
-	if r.pattern == "" {
+// ofPattern names the pattern in a sentence, where there are several.
+func (r *ranking) ofPattern(all []*ranking) string {
+	if len(all) < 2 {
 		return ""
 	}
-	return r.pattern + ": "
+	return fmt.Sprintf(" of the pattern %q", r.pattern)
 }
 
 // rankings judges every pattern of the benchmark; zram's where there are any, else the user-space codecs'.

@@ -85,7 +85,7 @@ type rankingRecord struct {
 	DefaultSource string   `json:"default_source" doc:"who chose it" enum:"kernel,codec,option,first"`
 	Rounds        int      `json:"rounds" doc:"rounds measured"`
 	RoundsFlagged int      `json:"rounds_flagged" doc:"rounds in which the host disturbed any candidate"`
-	RoundsNeeded  int      `json:"rounds_needed" doc:"rounds that it takes for the tests to be able to show a difference"`
+	RoundsNeeded  int      `json:"rounds_needed" doc:"rounds that it takes for the tests to be able to show a difference; where they could and did not, an estimate of how many would settle it"`
 	Factor        float64  `json:"readback_factor" doc:"read-backs for each page out in the score"`
 	FlipPoint     *float64 `json:"flip_point_factor" doc:"readback factor at which the two best change places; null when they never do"`
 	MinEffect     float64  `json:"min_effect_fraction" doc:"smallest difference of scores that matters"`
@@ -99,7 +99,7 @@ func (r *ranking) candidateRecord(c *candidate) candidateRecord {
 	runs := len(r.runs) > 1
 	out := candidateRecord{
 		Basis: r.basis, Pattern: known(r.pattern), Verdict: c.verdict, Why: known(c.why),
-		Rounds: c.rounds, CompleteRounds: len(c.logScores),
+		Rounds: c.rounds, CompleteRounds: len(c.complete),
 		IncompleteRounds: roundNames(c.incomplete, runs),
 		FlaggedRounds:    roundNames(slices.SortedFunc(maps.Keys(c.flags), compareRounds), runs),
 		PageSavedBytes:   record.Finite(c.saved.Median),
@@ -143,7 +143,7 @@ func (r *ranking) record(o *rankOptions) rankingRecord {
 	out := rankingRecord{
 		Basis: r.basis, Pattern: known(r.pattern), Verdict: r.verdict, Reason: known(r.reason), Why: r.sentences(o)[0],
 		Candidates: len(r.candidates), Default: r.reference.name, DefaultSource: r.referenceSource,
-		RoundsNeeded: pairsNeeded(r.compared), Factor: o.ReadbackFactor, FlipPoint: record.Finite(r.flipFactor),
+		RoundsNeeded: max(pairsNeeded(r.compared), r.needed), Factor: o.ReadbackFactor, FlipPoint: record.Finite(r.flipFactor),
 		MinEffect: o.MinEffect.share, Runs: r.runs[:min(len(r.runs), maxListed)], Tied: []string{},
 	}
 	if r.verdict == winner {
@@ -160,10 +160,7 @@ func (r *ranking) record(o *rankOptions) rankingRecord {
 		if c.verdict == vetoed {
 			out.Vetoed++
 		}
-		for at := range c.logScores {
-			rounds[at] = true
-		}
-		for _, at := range c.incomplete {
+		for _, at := range slices.Concat(c.complete, c.incomplete) {
 			rounds[at] = true
 		}
 		for at := range c.flags {

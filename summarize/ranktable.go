@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 )
@@ -20,7 +21,7 @@ func printRankings(w io.Writer, rankings []*ranking, o *rankOptions) error {
 			out.WriteByte('\n')
 		}
 		if r.basis == basisUserSpace {
-			out.WriteString("User-space codecs, since zram could not be measured: the kernel's own compressors may rank otherwise.\n")
+			out.WriteString("User-space codecs, since zram or root was not available: the kernel's own may rank otherwise.\n")
 		}
 		if r.pattern != "" && len(rankings) > 1 {
 			fmt.Fprintf(&out, "Pattern %s:\n", r.pattern)
@@ -32,6 +33,9 @@ func printRankings(w io.Writer, rankings []*ranking, o *rankOptions) error {
 			}
 		}
 		for _, sentence := range r.sentences(o) {
+			if r.verdict != inconclusive {
+				sentence = wrapped(sentence)
+			}
 			out.WriteString(sentence + "\n")
 		}
 	}
@@ -66,11 +70,35 @@ func (r *ranking) table() string {
 
 // legend explains the columns.
 func (r *ranking) legend(factor float64) string {
-	text := fmt.Sprintf("score: bytes saved per µs of CPU with %g read-backs a page; out, in: CPU a page; ±: 95 %% interval", factor)
+	text := fmt.Sprintf("score: bytes saved per µs of CPU, read-backs a page out: %g; out, in: CPU a page; ±: 95 %% interval", factor)
 	if r.basis == basisZram {
 		text += ";\np50+, p99+: µs of a read-back above same-filled pages"
 	}
 	return text
+}
+
+// textWidth is where sentences are wrapped.
+const textWidth = 98
+
+// wrapped breaks a sentence into lines, all but the first indented.
+func wrapped(sentence string) string {
+	var out strings.Builder
+	column := 0
+	for i, word := range strings.Split(sentence, " ") {
+		width := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case column+1+width > textWidth:
+			out.WriteString("\n  ")
+			column = 2
+		default:
+			out.WriteByte(' ')
+			column++
+		}
+		out.WriteString(word)
+		column += width
+	}
+	return out.String()
 }
 
 // place is a candidate's verdict in a word.

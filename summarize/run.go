@@ -14,8 +14,11 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// floorName is the label of the same-filled pages, which no compressor works on.
-const floorName = "floor"
+// floorName is the label of the same-filled pages, which no compressor works on; copyCodec is arenabench's own floor.
+const (
+	floorName = "floor"
+	copyCodec = "raw"
+)
 
 // round is one pass over all candidates; the warm-up has number 0.
 type round struct {
@@ -42,6 +45,7 @@ type device struct {
 // codecPass is what arenabench measured of one user-space codec.
 type codecPass struct {
 	pages, orig, compr, outNs, inNs float64
+	sentinels                       []float64
 }
 
 // cell is all that one candidate did in one round.
@@ -164,9 +168,11 @@ func (b *benchmark) add(line string) bool {
 	return false
 }
 
-// ownFault reports whether a tool's error can be the compressor's doing, unlike a brake, a busy host or a signal.
+// ownFault reports whether a tool's error can be the compressor's doing, unlike a brake, a busy host, a missing privilege
+// or somebody's signal.
 func ownFault(reason string) bool {
-	return !slices.Contains([]string{"guard", "memory", "signal", "reader_gone", "busy", "lock"}, reason)
+	return !slices.Contains([]string{"guard", "memory", "reserve", "swap", "no_swap", "swapoff_memory", "lock_held", "state_dir",
+		"cap_sys_admin", "cgroup", "signal", "timeout", "reader_gone"}, reason)
 }
 
 func (e *entry) fault(format string, args ...any) {
@@ -257,13 +263,10 @@ func (b *benchmark) addPhase(r row) bool {
 	if e == nil {
 		return false
 	}
-	p := &phase{pages: r.measured("pages"), cpuNs: r.measured("thread_cpu_ns"), p50Ns: r.measured("p50_ns"), p99Ns: r.measured("p99_ns")}
-	for _, key := range []string{"sentinel_before_ns", "sentinel_after_ns"} {
-		if v := r.measured(key); v > 0 {
-			p.sentinels = append(p.sentinels, v)
-		}
+	p := &phase{
+		pages: r.measured("pages"), cpuNs: r.measured("thread_cpu_ns"), p50Ns: r.measured("p50_ns"), p99Ns: r.measured("p99_ns"),
+		sentinels: r.sentinels(), flag: r.doubt(),
 	}
-	p.flag = r.contamination()
 	switch {
 	case c == nil:
 	case r.text["phase"] == "pageout":
@@ -282,20 +285,32 @@ func (b *benchmark) repeated(is bool, e *entry, at round, what string) {
 	}
 }
 
-// strayShare is the share of pages by which the kernel's swap counters may differ from the pages asked for.
+// sentinels are the times of the fixed piece of work around a measurement.
+func (r row) sentinels() (all []float64) {
+	for _, key := range []string{"sentinel_before_ns", "sentinel_after_ns"} {
+		if v := r.measured(key); v > 0 {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// strayShare is the share of pages that may stay in memory, or that the kernel's swap counters may be off by.
 const strayShare = 0.01
 
-// contamination says what speaks against a phase: the tool's own judgement of the swap counters, or, where it gives none,
-// the counters themselves.
-func (r row) contamination() string {
-	if bad, ok := r.truth["contaminated"]; ok {
-		if bad {
-			return "contaminated"
-		}
-		return ""
-	}
+// doubt says what speaks against a phase, empty when nothing does: pages that did not go out, and foreign swapping by the
+// tool's own judgement or, where it gives none, by the kernel's counters.
+func (r row) doubt() string {
 	pages, swapped := r.measured("pages"), r.measured("pswpout")+r.number["swpout_zero"]
-	if r.text["phase"] == "pageout" && math.Abs(swapped-pages) > strayShare*pages {
+	contaminated, judged := r.truth["contaminated"]
+	switch {
+	case contaminated:
+		return "contaminated"
+	case r.text["phase"] != "pageout":
+		return ""
+	case r.measured("resident_pages") > strayShare*pages:
+		return "pages stayed in memory"
+	case !judged && math.Abs(swapped-pages) > strayShare*pages:
 		return "pswpout mismatch"
 	}
 	return ""
@@ -331,12 +346,16 @@ func (b *benchmark) addCodec(r row) bool {
 	if r.text["codec"] == "" {
 		return false
 	}
-	e, c, _ := b.placeIn(&b.userSpace, r.text["codec"], r)
+	name := r.text["codec"]
+	if name == copyCodec {
+		name = floorName
+	}
+	e, c, _ := b.placeIn(&b.userSpace, name, r)
 	if e == nil {
 		return false
 	}
 	p := &codecPass{r.measured("pages"), r.measured("orig_bytes"), r.measured("compr_bytes"),
-		r.measured("compress_cpu_ns"), r.measured("decompress_cpu_ns")}
+		r.measured("compress_cpu_ns"), r.measured("decompress_cpu_ns"), r.sentinels()}
 	if verified := r.measured("verified_pages"); verified < p.pages {
 		e.fault("only %.0f of %.0f pages came back as they were", verified, p.pages)
 	}

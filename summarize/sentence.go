@@ -3,8 +3,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -25,32 +27,27 @@ func (r *ranking) sentences(o *rankOptions) []string {
 	if c.p99.N > 0 {
 		cost += fmt.Sprintf(", and a read-back takes %s (p99 %s)", duration(c.p50.Median), duration(c.p99.Median))
 	}
-	out = append(out, cost+".")
-	if first, second := r.twoBest(); second != nil {
-		out = append(out, r.flipSentence(first, second, o.ReadbackFactor))
-	}
-	return out
+	return append(out, cost+".", r.alternatives())
 }
 
-// twoBest are the ones that the flip point is about; second is nil where there is only one.
-func (r *ranking) twoBest() (first, second *candidate) {
-	first = r.candidates[0]
-	if len(r.candidates) > 1 && r.candidates[1].verdict != vetoed {
-		second = r.candidates[1]
+// alternatives says what another share of read-backs would change, by the medians.
+func (r *ranking) alternatives() string {
+	few := r.highest(func(c *candidate) float64 { return c.quarter.Median })
+	many := r.highest(func(c *candidate) float64 { return c.fourfold.Median })
+	text := fmt.Sprintf("At %g read-backs a page out %s would score highest, at %d %s", fewReadbacks, few.name, manyReadbacks, many.name)
+	if few == many {
+		text = fmt.Sprintf("At %g and at %d read-backs a page out %s scores highest", fewReadbacks, manyReadbacks, few.name)
 	}
-	return first, second
+	if r.verdict == winner && !math.IsNaN(r.flipFactor) {
+		text += fmt.Sprintf("; %s and %s change places at %s", r.candidates[0].name, r.candidates[1].name, digits(r.flipFactor))
+	}
+	return text + "."
 }
 
-func (r *ranking) flipSentence(first, second *candidate, factor float64) string {
-	switch {
-	case math.IsNaN(r.flipFactor):
-		return fmt.Sprintf("The order of %s and %s is the same however often pages are read back.", first.name, second.name)
-	case r.flipFactor > factor:
-		return fmt.Sprintf("Where a page is read back more than %s times for each time it goes out, %s and %s change places.",
-			digits(r.flipFactor), first.name, second.name)
-	}
-	return fmt.Sprintf("Where a page is read back less than %s times for each time it goes out, %s and %s change places.",
-		digits(r.flipFactor), first.name, second.name)
+// highest returns the candidate, not vetoed, with the highest score.
+func (r *ranking) highest(score func(*candidate) float64) *candidate {
+	fit := slices.DeleteFunc(slices.Clone(r.candidates), func(c *candidate) bool { return c.verdict == vetoed || math.IsNaN(score(c)) })
+	return slices.MaxFunc(fit, func(a, b *candidate) int { return cmp.Compare(score(a), score(b)) })
 }
 
 func (r *ranking) verdictSentence(o *rankOptions) string {
@@ -59,8 +56,8 @@ func (r *ranking) verdictSentence(o *rankOptions) string {
 	case r.best.why != "": // the only one left
 		return fmt.Sprintf("%s is %s.", r.best.name, r.best.why)
 	case r.verdict == tied && r.recommended == r.reference:
-		return fmt.Sprintf("%s tie: no difference of %s or more (%s); no reason to leave %s.",
-			r.list(r.tied), percentText(o.MinEffect.share), r.evidence(r.firstOther(r.tied).toDefault), reference)
+		return fmt.Sprintf("%s tie: against %s, %s; less than %s apart counts as the same, so there is no reason to change.",
+			r.list(r.tied), reference, r.scores(without(r.tied, r.reference)), percentText(o.MinEffect.share))
 	case r.verdict == tied && r.best.toDefault.relation == better:
 		return fmt.Sprintf("%s save %s times as much memory per CPU time as %s (%s), and cannot be told apart; %s is the one to use%s.",
 			r.list(r.tied), r.each(r.tied), reference, r.evidence(r.best.toDefault), r.recommended.name, r.preference())
@@ -72,7 +69,7 @@ func (r *ranking) verdictSentence(o *rankOptions) string {
 		return fmt.Sprintf("%s wins: it saves %s times as much memory per CPU time as %s (%s).",
 			r.best.name, times(r.best.toDefault.effect.Median), reference, r.evidence(r.best.toDefault))
 	}
-	return fmt.Sprintf("%s wins: each of the others saves less memory per CPU time (%s).", r.best.name, plural(len(r.best.logScores), "round"))
+	return fmt.Sprintf("%s wins: each of the others saves less memory per CPU time (%s).", r.best.name, plural(len(r.best.complete), "round"))
 }
 
 // closest says how near the next one came to a default that nobody beats.
@@ -88,7 +85,7 @@ func (r *ranking) closest() string {
 
 // evidence is how sure a comparison is.
 func (r *ranking) evidence(c comparison) string {
-	return fmt.Sprintf("95 %% interval %s to %s, p = %s corrected, %s",
+	return fmt.Sprintf("95 %% interval %s to %s, corrected p %s, %s",
 		times(c.effect.Low), times(c.effect.High), pText(c.pHolm), plural(c.pairs, "round"))
 }
 
@@ -112,8 +109,14 @@ func (r *ranking) preference() string {
 	return ""
 }
 
-func (r *ranking) firstOther(candidates []*candidate) *candidate {
-	return without(candidates, r.reference)[0]
+// scores says how much each candidate saves against the default.
+func (r *ranking) scores(candidates []*candidate) string {
+	all := make([]string, 0, len(candidates))
+	for _, c := range candidates {
+		d := c.toDefault
+		all = append(all, fmt.Sprintf("%s saves %s times as much memory per CPU time (%s)", c.name, times(d.effect.Median), r.evidence(d)))
+	}
+	return andList(all)
 }
 
 func (r *ranking) list(candidates []*candidate) string {
@@ -151,9 +154,9 @@ func times(logRatio float64) string { return fmt.Sprintf("%.2f", math.Exp(logRat
 
 func pText(p float64) string {
 	if p < 0.001 {
-		return "0.001 or less"
+		return "< 0.001"
 	}
-	return fmt.Sprintf("%.2g", p)
+	return fmt.Sprintf("= %.2g", p)
 }
 
 func percentText(share float64) string { return fmt.Sprintf("%g %%", math.Round(share*1e4)/100) }

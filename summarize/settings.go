@@ -15,7 +15,7 @@ func emitSettings(w io.Writer, form string, rankings []*ranking) error {
 	r := rankings[0]
 	for _, other := range rankings {
 		if other.recommended == nil {
-			return exit.New(exit.Inconclusive, other.reason, "--emit: no settings, since there is %sno ranking: %s", other.prefix(), other.why)
+			return exit.New(exit.Inconclusive, other.reason, "--emit: no settings, since there is no ranking%s: %s", other.ofPattern(rankings), other.why)
 		}
 		if other.recommended.name != r.recommended.name {
 			return exit.New(exit.Inconclusive, "patterns_disagree", "--emit: no settings, since %s is best for the pattern %s and %s for %s; rank the pattern that is like this host's memory alone",
