@@ -240,7 +240,7 @@ func TestGuardBrakes(t *testing.T) {
 		t.Errorf("exit status %d, want 75", code)
 	}
 	for _, want := range []string{`"event":"progress"`, `"reason":"guard","detail":"the guard braked: only 300 MiB are available`,
-		`hold had done 0 of 8 MiB`, `"reason":"guard","exit_code":75,"complete":false`} {
+		`in hold, with 8 of 8 MiB`, `"reason":"guard","exit_code":75,"complete":false`} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("stdout lacks %s:\n%s", want, stdout.String())
 		}

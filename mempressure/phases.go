@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"memline/internal/anon"
@@ -43,25 +44,28 @@ type mismatch struct {
 	Found    byte  `json:"found" doc:"what is there"`
 }
 
-// fill makes each chunk resident and copies its content while the chunk is still in the CPU's cache.
+// fillPart makes each chunk resident and copies its content while the chunk is still in the CPU's cache.
 //
 // Behind a fence each page is written to instead of populated: populated pages count as active, and the kernel (6.18,
 // cgroup v1) then finds nothing to reclaim and kills the process at its limit, where it swaps pages that writes brought.
-func (s *session) fill(ctx context.Context) error {
+func (s *session) fillPart(ctx context.Context, w *worker) error {
 	fenced := s.plan.MemoryLimitBytes != nil
-	s.brake.Growing(true)
-	m, err := s.measure(ctx, phaseFill, func(ctx context.Context, w *worker) error {
-		return w.chunks(ctx, func(chunk []byte, first int64) error {
-			s.brake.Grow(int64(len(chunk)))
-			if fenced {
-				anon.FaultIn(chunk)
-			} else if err := anon.Populate(chunk); err != nil {
-				return err
-			}
-			s.plan.content.FillFresh(chunk, first)
-			return nil
-		})
+	return w.chunks(ctx, func(chunk []byte, first int64) error {
+		s.brake.Grow(int64(len(chunk)))
+		if fenced {
+			anon.FaultIn(chunk)
+		} else if err := anon.Populate(chunk); err != nil {
+			return err
+		}
+		s.plan.content.FillFresh(chunk, first)
+		return nil
 	})
+}
+
+// fill fills all of the memory, then says what a sample of it compresses to.
+func (s *session) fill(ctx context.Context) error {
+	s.brake.Growing(true)
+	m, err := s.measure(ctx, phaseFill, s.fillPart)
 	s.brake.Growing(false)
 	if err != nil {
 		return err
@@ -190,8 +194,11 @@ func (s *session) measure(ctx context.Context, phase string, f func(context.Cont
 		m.BytesPerSecond = record.Finite(float64(cost.done) / cost.wall.Seconds())
 	}
 	if err != nil && ctx.Err() != nil {
-		err = stopped(phase, cost.done, s.plan.Bytes, err)
+		if phase == phaseHold { // it goes over nothing, and has everything
+			cost.done = s.plan.Bytes
+		}
 		s.env.Emit("progress", record.Progress{Phase: phase, DoneBytes: cost.done, TotalBytes: s.plan.Bytes})
+		err = fmt.Errorf("%w in %s, with %d of %d MiB", err, phase, cost.done>>20, s.plan.Bytes>>20)
 	}
 	return m, err
 }

@@ -12,6 +12,7 @@ import (
 	"memline/internal/anon"
 	"memline/internal/cgroup"
 	"memline/internal/cli"
+	"memline/internal/exit"
 	"memline/internal/guard"
 	"memline/internal/kernel"
 	"memline/internal/undo"
@@ -36,18 +37,12 @@ type session struct {
 
 func work(ctx context.Context, env *cli.Env, o *options) error {
 	s := &session{env: env, root: kernel.Root(), options: o}
-	state, stateErr := undo.OpenDir(undo.DefaultDir)
-	var lock *undo.HostLock
-	var lockErr error
-	if stateErr == nil && !o.DryRun {
-		lock, lockErr = state.LockHost(ctx, o.Wait.Duration)
-		defer lock.Release()
-	}
-	mem, err := s.root.Meminfo()
+	c := s.claim(ctx)
+	defer c.lock.Release()
+	mem, err := s.root.Meminfo() // after the wait for the lock: percentages are of what is available now
 	if err != nil {
 		return err
 	}
-	first := start{Start: env.Start(s.root), options: *o}
 	swaps, err := s.root.Swaps()
 	if err != nil {
 		return err
@@ -55,25 +50,51 @@ func work(ctx context.Context, env *cli.Env, o *options) error {
 	if s.plan, err = makePlan(o, mem, swaps); err != nil {
 		return err
 	}
-	first.plan = s.plan
-	if stateErr == nil {
-		path := state.Path()
+	first := start{Start: env.Start(s.root), options: *o, plan: s.plan}
+	if c.stateErr == nil {
+		path := c.state.Path()
 		first.StateDir = &path
 	}
 	env.Emit("start", first)
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case lockErr != nil:
-		return lockErr
+	if c.err != nil {
+		return c.err
+	}
+	if o.THP == string(anon.Always) && (first.Start.THP == nil || *first.Start.THP == "never") {
+		return exit.New(exit.Unsupported, "no_thp",
+			"--thp always: huge pages are off here; write madvise to /sys/kernel/mm/transparent_hugepage/enabled, or leave the option out")
 	}
 	if err := s.plan.admit(mem); err != nil || o.DryRun {
 		return err
 	}
-	if stateErr != nil {
-		return s.unjournalled(ctx, stateErr)
+	if c.stateErr != nil {
+		return s.unjournalled(ctx, c.stateErr)
 	}
-	return s.journalled(ctx, state)
+	return s.journalled(ctx, c.state)
+}
+
+// claim is what this process has of the host before it plans.
+type claim struct {
+	state    undo.Dir
+	stateErr error // why there is no state directory
+	lock     *undo.HostLock
+	err      error // why the run cannot go on
+}
+
+// claim offers this process to the OOM killer, ties its life to its parent's, and takes the host lock. A dry run needs none
+// of it.
+func (s *session) claim(ctx context.Context) (c claim) {
+	c.state, c.stateErr = undo.OpenDir(undo.DefaultDir)
+	if s.options.DryRun {
+		return c
+	}
+	if c.err = guard.Sacrifice(s.root); c.err != nil || c.stateErr != nil {
+		return c
+	}
+	c.lock, c.err = c.state.LockHost(ctx, s.options.Wait.Duration)
+	if ctx.Err() != nil { // what ended the wait says more than the lock that was waited for
+		c.err = fmt.Errorf("%w while waiting for the host lock", context.Cause(ctx))
+	}
+	return c
 }
 
 // unjournalled is the run of a user who has no state directory: nothing privileged is changed, so nothing is to be undone.
@@ -113,11 +134,8 @@ func (s *session) journalled(ctx context.Context, state undo.Dir) (err error) {
 	return s.guarded(ctx)
 }
 
-// guarded offers this process to the OOM killer, maps the memory and runs the phases under the brake.
+// guarded maps the memory and runs the phases under the brake.
 func (s *session) guarded(ctx context.Context) (err error) {
-	if err := guard.Sacrifice(s.root); err != nil {
-		return err
-	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	mem, err := s.root.Meminfo()

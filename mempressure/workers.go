@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -132,9 +131,4 @@ func (s *session) report(phase string, running *sync.WaitGroup) {
 			shown = sum
 		}
 	}
-}
-
-// stopped says how far a phase had come when it was stopped.
-func stopped(phase string, done, total int64, err error) error {
-	return fmt.Errorf("%w; %s had done %d of %d MiB", err, phase, done>>20, total>>20)
 }

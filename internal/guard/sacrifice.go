@@ -18,7 +18,7 @@ func Sacrifice(root kernel.FS) error {
 	// Raising the score is anybody's right; only lowering needs CAP_SYS_RESOURCE.
 	const firstVictim = "1000"
 	if err := os.WriteFile(root.Path("proc/self/oom_score_adj"), []byte(firstVictim), 0); err != nil {
-		return fmt.Errorf("offering this process to the OOM killer: %w", err)
+		return exit.New(exit.Privilege, "oom_score_adj", "offering this process to the OOM killer: %w; it takes no memory without that", err)
 	}
 	parent := os.Getppid()
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGTERM), 0, 0, 0); err != nil {
