@@ -97,13 +97,19 @@ func (h *holding) run(ctx context.Context) error {
 	if err := guard.Sacrifice(h.root); err != nil {
 		return err
 	}
+	mem, err := h.root.Meminfo()
+	if err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	region, err := anon.Map(h.plan.LockBytes, anon.Never)
 	if err != nil {
 		return err
 	}
-	h.brake, err = guard.NewBrake(h.root, guard.Limits{FloorBytes: h.plan.FloorBytes, PlannedBytes: h.plan.LockBytes, Stall: true}, stop)
+	h.env.Debugf("locking %d MiB; the guard brakes below %d MiB available", h.plan.LockBytes>>20, h.plan.FloorBytes>>20)
+	h.brake, err = guard.NewBrake(h.root, guard.Limits{FloorBytes: h.plan.FloorBytes, PlannedBytes: h.plan.LockBytes,
+		SwapFloorBytes: guard.SwapFloor(mem), Stall: true}, stop)
 	if err != nil {
 		return errors.Join(err, region.Unmap())
 	}

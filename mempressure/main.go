@@ -45,7 +45,7 @@ type options struct {
 var events = append([]record.Event{
 	{Name: "start", Doc: "first line: options, host, and the plan with every size in bytes", Fields: start{}},
 	{Name: "progress", Doc: "how far a phase has come, at most four times a second", Fields: record.Progress{}},
-	{Name: "ready", Doc: "a pause that --pause-after asked for: send a line to go on", Fields: ready{}},
+	{Name: "ready", Doc: "a phase is done and the run waits: for a line after --pause-after, or while --hold holds", Fields: ready{}},
 	{Name: "result", Doc: "the fill", Fields: fillResult{}},
 	{Name: "result", Doc: "one timed read of every page, resident (touch) or swapped out (readback)", Fields: touchResult{}},
 	{Name: "result", Doc: "the hold", Fields: holdResult{}},

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"memline/internal/anon"
 	"memline/internal/kernel"
 )
 
@@ -131,17 +132,18 @@ func (m *measured) traffic() (out, in int64, known bool) {
 const sentinelRounds = 1 << 19
 
 // sentinel times a fixed piece of work in registers: what it takes longer than elsewhere in the run is the machine's noise.
-func sentinel() int64 {
-	begun := time.Now()
-	x := uint64(begun.UnixNano()) | 1
-	for range sentinelRounds {
-		x ^= x << 13
-		x ^= x >> 7
-		x ^= x << 17
-	}
-	ns := time.Since(begun).Nanoseconds()
-	if x == 0 { // cannot be, and the compiler does not know
-		return 0
-	}
+func sentinel() (ns int64) {
+	anon.Still(func() {
+		begun := time.Now()
+		x := uint64(begun.UnixNano()) | 1
+		for range sentinelRounds {
+			x ^= x << 13
+			x ^= x >> 7
+			x ^= x << 17
+		}
+		if ns = time.Since(begun).Nanoseconds(); x == 0 { // which cannot be, but the compiler does not know
+			ns = 0
+		}
+	})
 	return ns
 }

@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"slices"
 	"time"
 
 	"memline/internal/anon"
@@ -108,6 +110,8 @@ func ratio(codecName string, content []byte) (*float64, error) {
 
 // hold keeps the memory as it is.
 func (s *session) hold(ctx context.Context) error {
+	before := s.plan.Phases[slices.Index(s.plan.Phases, phaseHold)-1]
+	s.env.Emit("ready", ready{before, "hold"})
 	m, err := s.measure(ctx, phaseHold, func(ctx context.Context, w *worker) error {
 		if w.index != 0 {
 			return nil
@@ -183,6 +187,7 @@ func (s *session) absent() (int64, error) {
 
 // measure runs a phase on all workers between two readings of the system's counters and two sentinels.
 func (s *session) measure(ctx context.Context, phase string, f func(context.Context, *worker) error) (m measured, err error) {
+	runtime.GC() // so that none is due while the phase runs: nothing in it allocates
 	m.SentinelBefore = sentinel()
 	before := readCounters(s.root)
 	cost, err := s.parallel(ctx, phase, f)

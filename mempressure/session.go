@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"memline/internal/anon"
@@ -20,7 +21,8 @@ import (
 
 // ready says that a phase is done and its pages are where it left them.
 type ready struct {
-	Phase string `json:"phase" doc:"the phase that is done"`
+	Phase    string `json:"phase" doc:"the phase that is done"`
+	WaitsFor string `json:"waits_for" doc:"what ends the wait: a line on stdin (--pause-after), or the hold's time (--hold)" enum:"line,hold"`
 }
 
 // session is one run: the plan, and the memory that the phases work on.
@@ -146,6 +148,8 @@ func (s *session) guarded(ctx context.Context) (err error) {
 	if s.plan.MemoryLimitBytes == nil { // behind a fence the process swaps on purpose
 		limits.SwapFloorBytes, limits.Stall = guard.SwapFloor(mem), true
 	}
+	// Workers keep their CPUs, also while a page fault waits for swap; the brake and signals must not wait for them.
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), s.options.Workers+2))
 	region, err := anon.Map(s.plan.Bytes, anon.THP(s.options.THP))
 	if err != nil {
 		return err
@@ -198,7 +202,7 @@ func (s *session) pause(ctx context.Context, phase string) error {
 			}
 		}()
 	}
-	s.env.Emit("ready", ready{phase})
+	s.env.Emit("ready", ready{phase, "line"})
 	select {
 	case <-s.lines:
 		return nil

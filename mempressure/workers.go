@@ -127,8 +127,10 @@ func (s *session) report(phase string, running *sync.WaitGroup) {
 			for _, w := range s.workers {
 				sum += w.done.Load()
 			}
-			progress.Add(sum - shown)
-			shown = sum
+			if sum != shown { // a hold, or a page-out's further passes, have nothing to tell
+				progress.Add(sum - shown)
+				shown = sum
+			}
 		}
 	}
 }
