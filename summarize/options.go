@@ -73,6 +73,9 @@ func (o *options) validate(command string) error {
 	if strings.HasPrefix(command, "rank") {
 		return o.validateRank()
 	}
+	if len(o.Stats.Fields) == 0 {
+		return exit.New(exit.Usage, "usage", "--field: name the field to summarize, such as latency_ns")
+	}
 	length := 0
 	for _, key := range append(o.Stats.Fields, o.Stats.Groups...) {
 		if key == "" || key == "labels." {

@@ -55,14 +55,14 @@ type candidateRecord struct {
 	ScoreQuarter  *float64 `json:"score_quarter_bytes_per_second" doc:"the score at a readback factor of 0.25"`
 	ScoreFourfold *float64 `json:"score_fourfold_bytes_per_second" doc:"the score at a readback factor of 4"`
 
-	ToDefault    *string  `json:"to_default" doc:"its score against the default's; null when they were not compared" enum:"default,better,worse,tie,inconclusive"`
+	ToDefault    *string  `json:"to_default" doc:"its score against the default's: default, better, worse, tie, inconclusive; null when they were not compared"`
 	DefaultPairs *int     `json:"default_pairs" doc:"rounds that both completed"`
 	Default      *float64 `json:"default_relative" doc:"its score over the default's, Hodges-Lehmann estimate"`
 	DefaultLow   *float64 `json:"default_low_relative" doc:"low end of the exact 95 % interval"`
 	DefaultHigh  *float64 `json:"default_high_relative" doc:"high end of the exact 95 % interval"`
 	DefaultP     *float64 `json:"default_p" doc:"p value of the exact signed-rank test"`
 	DefaultPHolm *float64 `json:"default_p_holm" doc:"the same, corrected for the number of candidates"`
-	ToBest       *string  `json:"to_best" doc:"its score against the best one's, among those that beat the default; null otherwise"`
+	ToBest       *string  `json:"to_best" doc:"its score against the best one's, among those that beat the default: worse, tie, inconclusive; null otherwise"`
 	BestRelative *float64 `json:"best_relative" doc:"its score over the best one's"`
 	BestLow      *float64 `json:"best_low_relative" doc:"low end of the exact 95 % interval"`
 	BestHigh     *float64 `json:"best_high_relative" doc:"high end of the exact 95 % interval"`
@@ -155,19 +155,12 @@ func (r *ranking) record(o *rankOptions) rankingRecord {
 	for _, c := range r.tied[:min(len(r.tied), maxListed)] {
 		out.Tied = append(out.Tied, c.name)
 	}
-	rounds, flagged := map[round]bool{}, map[round]bool{}
 	for _, c := range r.candidates {
 		if c.verdict == vetoed {
 			out.Vetoed++
 		}
-		for _, at := range slices.Concat(c.complete, c.incomplete) {
-			rounds[at] = true
-		}
-		for at := range c.flags {
-			flagged[at] = true
-		}
 	}
-	out.Rounds, out.RoundsFlagged = len(rounds), len(flagged)
+	out.Rounds, out.RoundsFlagged = r.countRounds()
 	if o.MaxP99.IsSet() {
 		out.MaxP99Ns = record.Known(o.MaxP99.Nanoseconds())
 	}
@@ -178,6 +171,20 @@ func (r *ranking) record(o *rankOptions) rankingRecord {
 		out.Kernel = &r.kernels[0]
 	}
 	return out
+}
+
+// countRounds counts the rounds of a ranking, and those in which any candidate is flagged.
+func (r *ranking) countRounds() (all, flagged int) {
+	rounds, doubtful := map[round]bool{}, map[round]bool{}
+	for _, c := range r.candidates {
+		for _, at := range slices.Concat(c.complete, c.incomplete) {
+			rounds[at] = true
+		}
+		for at := range c.flags {
+			doubtful[at] = true
+		}
+	}
+	return len(rounds), len(doubtful)
 }
 
 // known returns a pointer to the text, nil of an empty one.

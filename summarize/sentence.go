@@ -27,7 +27,12 @@ func (r *ranking) sentences(o *rankOptions) []string {
 	if c.p99.N > 0 {
 		cost += fmt.Sprintf(", and a read-back takes %s (p99 %s)", duration(c.p50.Median), duration(c.p99.Median))
 	}
-	return append(out, cost+".", r.alternatives())
+	out = append(out, cost+".", r.alternatives())
+	if rounds, flagged := r.countRounds(); flagged > 0 {
+		out = append(out, fmt.Sprintf("The host disturbed %s of %d; they are flagged and count, and no place above hangs on them.",
+			plural(flagged, "round"), rounds))
+	}
+	return out
 }
 
 // alternatives says what another share of read-backs would change, by the medians.
@@ -59,8 +64,8 @@ func (r *ranking) verdictSentence(o *rankOptions) string {
 		return fmt.Sprintf("%s tie: against %s, %s; less than %s apart counts as the same, so there is no reason to change.",
 			r.list(r.tied), reference, r.scores(without(r.tied, r.reference)), percentText(o.MinEffect.share))
 	case r.verdict == tied && r.best.toDefault.relation == better:
-		return fmt.Sprintf("%s save %s times as much memory per CPU time as %s (%s), and cannot be told apart; %s is the one to use%s.",
-			r.list(r.tied), r.each(r.tied), reference, r.evidence(r.best.toDefault), r.recommended.name, r.preference())
+		return fmt.Sprintf("%s beat %s: %s; they cannot be told apart, and %s is the one to use%s.",
+			r.list(r.tied), reference, r.scores(r.tied), r.recommended.name, r.preference())
 	case r.verdict == tied:
 		return fmt.Sprintf("%s cannot be told apart; %s is the one to use%s.", r.list(r.tied), r.recommended.name, r.preference())
 	case r.best == r.reference:
@@ -125,14 +130,6 @@ func (r *ranking) list(candidates []*candidate) string {
 		names = append(names, c.name)
 	}
 	return andList(names)
-}
-
-func (r *ranking) each(candidates []*candidate) string {
-	ratios := make([]string, 0, len(candidates))
-	for _, c := range candidates {
-		ratios = append(ratios, times(c.toDefault.effect.Median))
-	}
-	return andList(ratios)
 }
 
 func andList(items []string) string {
