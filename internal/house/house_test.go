@@ -212,7 +212,7 @@ func TestModule(t *testing.T) {
 // units are the endings that numeric keys have; words are the counts and names that need none.
 var (
 	units = regexp.MustCompile(`_(bytes|pages|ns|seconds|per_second|percent|fraction|ratio|relative)$`)
-	words = regexp.MustCompile(`^(v|pid|seq|mono_ns|cpus|cpu|exit_code|records|warnings|dropped|cgroup_version|seed|count|nulls|sum|mean|stddev|min|max|lines|used|ignored|bad|truncated|pages|bytes|part|parts|scale|zero_count|priority|workers|passes|page|offset|order|line)$|_(pid|count|faults|switches|rounds|priority|ticks|version|factor|passes|workers|part|parts)$`)
+	words = regexp.MustCompile(`^(v|pid|seq|mono_ns|cpus|cpu|exit_code|records|warnings|dropped|cgroup_version|seed|count|nulls|sum|mean|stddev|min|max|lines|used|ignored|bad|truncated|pages|bytes|part|parts|scale|zero_count|priority|workers|passes|page|offset|order|line|rank|expected|found)$|_(pid|count|faults|switches|rounds|priority|ticks|version|factor|passes|workers|part|parts)$`)
 )
 
 // TestRecordKeys holds every tool's schema to the rules for keys: snake_case, the unit last.
