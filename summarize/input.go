@@ -33,7 +33,7 @@ const (
 
 // tally counts what was read; lines = used + ignored + bad + truncated.
 type tally struct {
-	Files     int   `json:"files" doc:"inputs read"`
+	Files     int   `json:"file_count" doc:"inputs read"`
 	Bytes     int64 `json:"bytes" doc:"bytes read"`
 	Lines     int64 `json:"lines" doc:"lines read, blank ones among them"`
 	Used      int64 `json:"used" doc:"records that the result is made of"`

@@ -75,10 +75,11 @@ func (c *cell) numbers(floor *cell, pageSize float64) numbers {
 // one that never got beyond the warm-up, is among them.
 func (b *benchmark) measure(f *field, factor float64, maxP99 time.Duration) []*candidate {
 	slow := slowSentinel(slices.Concat(b.zram, b.userSpace))
+	floor := b.floorOf(f)
 	candidates := make([]*candidate, 0, len(f.entries))
 	for _, e := range f.entries {
 		if len(e.rounds) > 0 || len(e.faults) > 0 {
-			candidates = append(candidates, b.reduce(e, f.floor, factor, slow))
+			candidates = append(candidates, b.reduce(e, floor, factor, slow))
 		}
 	}
 	for _, c := range candidates {
@@ -89,6 +90,19 @@ func (b *benchmark) measure(f *field, factor float64, maxP99 time.Duration) []*c
 		}
 	}
 	return candidates
+}
+
+// floorOf finds the floor beside a pattern's candidates: labelled with their pattern, or with one of its own.
+func (b *benchmark) floorOf(f *field) *entry {
+	if f.floor != nil {
+		return f.floor
+	}
+	for _, other := range b.zram {
+		if len(other.entries) == 0 {
+			return other.floor
+		}
+	}
+	return nil
 }
 
 func (b *benchmark) reduce(e, floor *entry, factor, slow float64) *candidate {

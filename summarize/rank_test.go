@@ -171,15 +171,15 @@ func TestRankNumbers(t *testing.T) {
 		"score_quarter_bytes_per_second":  saved / (16e-6 + 0.25*6.2e-6),
 		"score_fourfold_bytes_per_second": saved / (16e-6 + 4*6.2e-6),
 		"default_relative":                saved / 22.2e-6 / (4096 * (1 - 1/2.3) / 29.7e-6),
-		"default_p":                       2. / 128, "default_p_holm": 4. / 128, "default_pairs": 7,
+		"default_p_fraction":              2. / 128, "default_corrected_p_fraction": 4. / 128, "default_paired_rounds": 7,
 	} {
 		if got, _ := candidates["lz4"][key].(float64); math.Abs(got-want) > 1e-5*want {
 			t.Errorf("%s = %v, want %v", key, candidates["lz4"][key], want)
 		}
 	}
-	if ranking["rounds"] != 7.0 || ranking["rounds_needed"] != 7.0 || ranking["default"] != "lzo-rle" || ranking["default_source"] != "kernel" {
-		t.Errorf("rounds %v, needed %v, default %v from %v, want 7, 7, lzo-rle from kernel", ranking["rounds"],
-			ranking["rounds_needed"], ranking["default"], ranking["default_source"])
+	if ranking["measured_rounds"] != 7.0 || ranking["needed_rounds"] != 7.0 || ranking["default"] != "lzo-rle" || ranking["default_source"] != "kernel" {
+		t.Errorf("rounds %v, needed %v, default %v from %v, want 7, 7, lzo-rle from kernel", ranking["measured_rounds"],
+			ranking["needed_rounds"], ranking["default"], ranking["default_source"])
 	}
 }
 
@@ -256,8 +256,8 @@ func TestRankFlagged(t *testing.T) {
 	s := usual()
 	s.contaminate, s.slow = []string{"lz4:2"}, []string{"lz4:5", "lzo:6"}
 	ranking, candidates := oneRanking(t, s.records(), 0)
-	got := map[string]any{"run": ranking["rounds_flagged"], "lz4": candidates["lz4"]["flagged_rounds"], "lzo": candidates["lzo"]["flagged_rounds"],
-		"lzo-rle": candidates["lzo-rle"]["flagged_rounds"]}
+	got := map[string]any{"run": ranking["flagged_rounds"], "lz4": candidates["lz4"]["flagged_round_ids"], "lzo": candidates["lzo"]["flagged_round_ids"],
+		"lzo-rle": candidates["lzo-rle"]["flagged_round_ids"]}
 	want := map[string]any{"run": 3.0, "lz4": []any{"2", "5"}, "lzo": []any{"6"}, "lzo-rle": []any{}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("flagged rounds (-want +got):\n%s", diff)
@@ -292,7 +292,7 @@ func TestRankIncomplete(t *testing.T) {
 		t.Fatalf("exit code %d: %s", out.code, out.stderr)
 	}
 	lz4 := out.event("candidate")[0]
-	want := map[string]any{"rounds": 8.0, "complete_rounds": 7.0, "incomplete_rounds": []any{"3"}, "default_pairs": 7.0}
+	want := map[string]any{"measured_rounds": 8.0, "complete_rounds": 7.0, "incomplete_round_ids": []any{"3"}, "default_paired_rounds": 7.0}
 	got := map[string]any{}
 	for key := range want {
 		got[key] = lz4[key]
@@ -316,6 +316,22 @@ func TestRankNoFloor(t *testing.T) {
 	}
 	if w := out.event("warning"); len(w) != 1 || w[0]["reason"] != "no_floor" {
 		t.Errorf("warnings %v, want one of no_floor", w)
+	}
+}
+
+// TestRankFloorPattern finds a floor that is labelled with the pattern of its own pages.
+func TestRankFloorPattern(t *testing.T) {
+	own := strings.ReplaceAll(string(usual().records()), `"algorithm":"floor","round":"`, `"algorithm":"floor","is":"same","round":"`)
+	var records strings.Builder
+	for line := range strings.Lines(own) {
+		if strings.Contains(line, `"is":"same"`) {
+			line = strings.ReplaceAll(line, `"pattern":"mixed"`, `"pattern":"same"`)
+		}
+		records.WriteString(line)
+	}
+	_, candidates := oneRanking(t, []byte(records.String()), 0)
+	if candidates["lz4"]["readback_p50_excess_ns"] == nil {
+		t.Error("no excess beside a floor of the pattern same")
 	}
 }
 
@@ -351,16 +367,16 @@ func TestRankSeveralRuns(t *testing.T) {
 	first, second := usual(), usual()
 	first.rounds, second.rounds, second.run, second.seed, second.firstProc = 4, 4, "r2", 9, 1000
 	ranking, candidates := oneRanking(t, append(first.records(), second.records()...), 0)
-	if ranking["rounds"] != 8.0 || candidates["lz4"]["default_pairs"] != 8.0 {
-		t.Errorf("two runs of 4 rounds have %v rounds and %v pairs, want 8", ranking["rounds"], candidates["lz4"]["default_pairs"])
+	if ranking["measured_rounds"] != 8.0 || candidates["lz4"]["default_paired_rounds"] != 8.0 {
+		t.Errorf("two runs of 4 rounds have %v rounds and %v pairs, want 8", ranking["measured_rounds"], candidates["lz4"]["default_paired_rounds"])
 	}
 	if diff := cmp.Diff([]any{"r1", "r2"}, ranking["measured_run_ids"]); diff != "" {
 		t.Errorf("runs (-want +got):\n%s", diff)
 	}
 
 	out := summarize(t, append(first.records(), first.records()...), "rank", "-")
-	if r := out.event("ranking")[0]; r["rounds"] != 4.0 || out.code != 4 {
-		t.Errorf("the same run twice has %v rounds and exit code %d, want 4 and 4", r["rounds"], out.code)
+	if r := out.event("ranking")[0]; r["measured_rounds"] != 4.0 || out.code != 4 {
+		t.Errorf("the same run twice has %v rounds and exit code %d, want 4 and 4", r["measured_rounds"], out.code)
 	}
 
 	second.host = "h2"
@@ -394,8 +410,8 @@ func TestRankRepeatedPhase(t *testing.T) {
 	s := usual()
 	again := strings.ReplaceAll(string(s.records()), `"proc":"`, `"proc":"f`)
 	ranking, _ := oneRanking(t, append(s.records(), again...), 0)
-	if ranking["rounds"] != 7.0 {
-		t.Errorf("rounds %v, want 7", ranking["rounds"])
+	if ranking["measured_rounds"] != 7.0 {
+		t.Errorf("rounds %v, want 7", ranking["measured_rounds"])
 	}
 }
 

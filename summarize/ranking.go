@@ -193,10 +193,10 @@ func (r *ranking) refuse(reference *candidate, reason, why string) {
 
 // warnMissing tells of rounds without a floor and of rounds that did not finish.
 func (b *benchmark) warnMissing(f *field, candidates []*candidate) {
-	without := map[round]bool{}
+	without, floor := map[round]bool{}, b.floorOf(f)
 	for _, e := range f.entries {
 		for at, c := range e.rounds {
-			if c.in != nil && (f.floor == nil || f.floor.rounds[at] == nil || f.floor.rounds[at].in == nil) {
+			if c.in != nil && (floor == nil || floor.rounds[at] == nil || floor.rounds[at].in == nil) {
 				without[at] = true
 			}
 		}

@@ -20,10 +20,10 @@ type candidateRecord struct {
 	Rank      *int    `json:"rank" doc:"place, from 1; below the first the order is that of the medians; null without one"`
 	Why       *string `json:"why" doc:"why it is vetoed or inconclusive; null otherwise"`
 
-	Rounds           int      `json:"rounds" doc:"rounds with any of its records, the warm-up not counted"`
+	Rounds           int      `json:"measured_rounds" doc:"rounds with any of its records, the warm-up not counted"`
 	CompleteRounds   int      `json:"complete_rounds" doc:"rounds with all that a score needs"`
-	IncompleteRounds []string `json:"incomplete_rounds" doc:"the first twelve others"`
-	FlaggedRounds    []string `json:"flagged_rounds" doc:"the first twelve rounds in which the host disturbed it; they count"`
+	IncompleteRounds []string `json:"incomplete_round_ids" doc:"the first twelve others"`
+	FlaggedRounds    []string `json:"flagged_round_ids" doc:"the first twelve rounds in which the host disturbed it; they count"`
 
 	PoolRatio      *float64 `json:"pool_ratio" doc:"original bytes / memory that the pool takes"`
 	PoolLowRatio   *float64 `json:"pool_low_ratio" doc:"low end of its interval"`
@@ -56,17 +56,17 @@ type candidateRecord struct {
 	ScoreFourfold *float64 `json:"score_fourfold_bytes_per_second" doc:"the score at a readback factor of 4"`
 
 	ToDefault    *string  `json:"to_default" doc:"its score against the default's: default, better, worse, tie, inconclusive; null when they were not compared"`
-	DefaultPairs *int     `json:"default_pairs" doc:"rounds that both completed"`
+	DefaultPairs *int     `json:"default_paired_rounds" doc:"rounds that both completed"`
 	Default      *float64 `json:"default_relative" doc:"its score over the default's, Hodges-Lehmann estimate"`
 	DefaultLow   *float64 `json:"default_low_relative" doc:"low end of the exact 95 % interval"`
 	DefaultHigh  *float64 `json:"default_high_relative" doc:"high end of the exact 95 % interval"`
-	DefaultP     *float64 `json:"default_p" doc:"p value of the exact signed-rank test"`
-	DefaultPHolm *float64 `json:"default_p_holm" doc:"the same, corrected for the number of candidates"`
+	DefaultP     *float64 `json:"default_p_fraction" doc:"p value of the exact signed-rank test"`
+	DefaultPHolm *float64 `json:"default_corrected_p_fraction" doc:"the same, corrected for the number of candidates"`
 	ToBest       *string  `json:"to_best" doc:"its score against the best one's, among those that beat the default: worse, tie, inconclusive; null otherwise"`
 	BestRelative *float64 `json:"best_relative" doc:"its score over the best one's"`
 	BestLow      *float64 `json:"best_low_relative" doc:"low end of the exact 95 % interval"`
 	BestHigh     *float64 `json:"best_high_relative" doc:"high end of the exact 95 % interval"`
-	BestPHolm    *float64 `json:"best_p_holm" doc:"p value of that test, corrected for the number of candidates"`
+	BestPHolm    *float64 `json:"best_corrected_p_fraction" doc:"p value of that test, corrected for the number of candidates"`
 }
 
 // rankingRecord is the verdict on the candidates of one pattern.
@@ -79,13 +79,13 @@ type rankingRecord struct {
 	Winner        *string  `json:"winner" doc:"the one best candidate; null for a tie and where nothing is certain"`
 	Recommended   *string  `json:"recommended" doc:"what to use: the winner; of a tie the default, else the one with the lowest read-back p99; null where nothing is certain"`
 	Tied          []string `json:"tied" doc:"the candidates that share the first place; the first twelve"`
-	Candidates    int      `json:"candidates" doc:"candidates judged"`
-	Vetoed        int      `json:"vetoed" doc:"vetoed ones among them"`
+	Candidates    int      `json:"candidate_count" doc:"candidates judged"`
+	Vetoed        int      `json:"vetoed_count" doc:"vetoed ones among them"`
 	Default       string   `json:"default" doc:"what the others were compared with"`
 	DefaultSource string   `json:"default_source" doc:"who chose it" enum:"kernel,codec,option,first"`
-	Rounds        int      `json:"rounds" doc:"rounds measured"`
-	RoundsFlagged int      `json:"rounds_flagged" doc:"rounds in which the host disturbed any candidate"`
-	RoundsNeeded  int      `json:"rounds_needed" doc:"rounds that it takes for the tests to be able to show a difference; where they could and did not, an estimate of how many would settle it"`
+	Rounds        int      `json:"measured_rounds" doc:"rounds measured"`
+	RoundsFlagged int      `json:"flagged_rounds" doc:"rounds in which the host disturbed any candidate"`
+	RoundsNeeded  int      `json:"needed_rounds" doc:"rounds that it takes for the tests to be able to show a difference; where they could and did not, an estimate of how many would settle it"`
 	Factor        float64  `json:"readback_factor" doc:"read-backs for each page out in the score"`
 	FlipPoint     *float64 `json:"flip_point_factor" doc:"readback factor at which the two best change places; null when they never do"`
 	MinEffect     float64  `json:"min_effect_fraction" doc:"smallest difference of scores that matters"`

@@ -24,7 +24,7 @@ type summary struct {
 	Group          map[string]*string `json:"group" doc:"value of each key grouped by; null for records without it"`
 	Count          int64              `json:"count" doc:"numbers among the field's values"`
 	Nulls          int64              `json:"nulls" doc:"values that were null: could not be measured"`
-	NotNumbers     int64              `json:"not_numbers" doc:"values that were neither numbers nor null, or too large for a double"`
+	NotNumbers     int64              `json:"not_number_count" doc:"values that were neither numbers nor null, or too large for a double"`
 	Mean           *float64           `json:"mean" doc:"arithmetic mean"`
 	Stddev         *float64           `json:"stddev" doc:"sample standard deviation; null of fewer than two numbers"`
 	Min            *float64           `json:"min" doc:"smallest"`
