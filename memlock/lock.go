@@ -59,11 +59,13 @@ func work(ctx context.Context, env *cli.Env, o *options) (err error) {
 		first.StateDir = &path
 	}
 	env.Emit("start", first)
+	if stateErr != nil {
+		env.Warn("no_state_dir", "without the undo journal: %v", stateErr)
+	}
 	if err := h.admit(mem); err != nil || o.DryRun {
 		return err
 	}
 	if stateErr != nil {
-		env.Warn("no_state_dir", "running without the undo journal: %v", stateErr)
 		return h.run(ctx)
 	}
 	journal, err := undo.Open(state, h.root)

@@ -35,12 +35,12 @@ type plan struct {
 	PoolRatio        *float64         `json:"pool_ratio" doc:"pages / pool, from lz4 on a sample of the content less a tenth for the pool; null without a fence"`
 	ChargeBytes      int64            `json:"charge_bytes" doc:"what admission asks for: the size, or the fence and the pool"`
 	Phases           []string         `json:"phases" doc:"the phases in order"`
-	ClassZeros       int64            `json:"class_zeros_pages" doc:"content pages (4 KiB) that are all zero"`
-	ClassSame        int64            `json:"class_same_pages" doc:"content pages of one repeated word"`
-	ClassSequential  int64            `json:"class_sequential_pages" doc:"content pages of counters"`
-	ClassRandom      int64            `json:"class_random_pages" doc:"content pages of incompressible bytes"`
-	ClassText        int64            `json:"class_text_pages" doc:"content pages of prose"`
-	ClassPointers    int64            `json:"class_pointers_pages" doc:"content pages of heap objects"`
+	ClassZeros       *int64           `json:"class_zeros_pages" doc:"content pages (4 KiB) that are all zero; null, like its siblings, for a size beyond all memory"`
+	ClassSame        *int64           `json:"class_same_pages" doc:"content pages of one repeated word"`
+	ClassSequential  *int64           `json:"class_sequential_pages" doc:"content pages of counters"`
+	ClassRandom      *int64           `json:"class_random_pages" doc:"content pages of incompressible bytes"`
+	ClassText        *int64           `json:"class_text_pages" doc:"content pages of prose"`
+	ClassPointers    *int64           `json:"class_pointers_pages" doc:"content pages of heap objects"`
 	content          *pages.Generator // makes the pages
 }
 
@@ -130,21 +130,15 @@ func makePlan(o *options, m kernel.Meminfo, swaps []kernel.Swap) (plan, error) {
 }
 
 func (p *plan) countClasses() {
+	fields := map[pages.Class]**int64{
+		pages.Zeros: &p.ClassZeros, pages.Same: &p.ClassSame, pages.Sequential: &p.ClassSequential,
+		pages.Random: &p.ClassRandom, pages.Text: &p.ClassText, pages.Pointers: &p.ClassPointers,
+	}
+	for _, field := range fields {
+		*field = new(int64)
+	}
 	for _, c := range p.content.Histogram(p.Bytes / pages.PageSize) {
-		switch c.Class {
-		case pages.Zeros:
-			p.ClassZeros = c.Pages
-		case pages.Same:
-			p.ClassSame = c.Pages
-		case pages.Sequential:
-			p.ClassSequential = c.Pages
-		case pages.Random:
-			p.ClassRandom = c.Pages
-		case pages.Text:
-			p.ClassText = c.Pages
-		case pages.Pointers:
-			p.ClassPointers = c.Pages
-		}
+		**fields[c.Class] = c.Pages
 	}
 }
 

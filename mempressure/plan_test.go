@@ -95,7 +95,7 @@ func TestClassesAddUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := p.ClassZeros + p.ClassSame + p.ClassSequential + p.ClassRandom + p.ClassText + p.ClassPointers
+		got := *p.ClassZeros + *p.ClassSame + *p.ClassSequential + *p.ClassRandom + *p.ClassText + *p.ClassPointers
 		if want := p.Bytes / pages.PageSize; got != want {
 			t.Errorf("%s: the classes have %d pages, want %d", pattern, got, want)
 		}

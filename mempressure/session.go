@@ -58,6 +58,9 @@ func work(ctx context.Context, env *cli.Env, o *options) error {
 		first.StateDir = &path
 	}
 	env.Emit("start", first)
+	if c.stateErr != nil {
+		env.Warn("no_state_dir", "without the host lock and the undo journal: %v", c.stateErr)
+	}
 	if c.err != nil {
 		return c.err
 	}
@@ -68,10 +71,13 @@ func work(ctx context.Context, env *cli.Env, o *options) error {
 	if err := s.plan.admit(mem); err != nil || o.DryRun {
 		return err
 	}
-	if c.stateErr != nil {
-		return s.unjournalled(ctx, c.stateErr)
+	switch {
+	case c.stateErr == nil:
+		return s.journalled(ctx, c.state)
+	case s.plan.MemoryLimitBytes != nil: // what cannot be journalled is not done
+		return c.stateErr
 	}
-	return s.journalled(ctx, c.state)
+	return s.guarded(ctx)
 }
 
 // claim is what this process has of the host before it plans.
@@ -97,15 +103,6 @@ func (s *session) claim(ctx context.Context) (c claim) {
 		c.err = fmt.Errorf("%w while waiting for the host lock", context.Cause(ctx))
 	}
 	return c
-}
-
-// unjournalled is the run of a user who has no state directory: nothing privileged is changed, so nothing is to be undone.
-func (s *session) unjournalled(ctx context.Context, why error) error {
-	if s.plan.MemoryLimitBytes != nil {
-		return why
-	}
-	s.env.Warn("no_state_dir", "running without the host lock and the undo journal: %v", why)
-	return s.guarded(ctx)
 }
 
 // journalled registers this process as a holder of test memory and puts it behind its fence.
