@@ -140,8 +140,8 @@ func (c *Change) Undone() error {
 		if err := c.append(nil); err != nil {
 			return err
 		}
-		// The line above is the end of it. Where there is no room for a shorter journal, the long one does.
-		_ = c.journal.compact()
+		// The line above is the end of it. Where the journal cannot be made shorter, the long one does.
+		_ = c.journal.tidy()
 		return nil
 	})
 }

@@ -144,9 +144,12 @@ func (j *Journal) parse(text []byte) []*Change {
 	return standing
 }
 
-// compact rewrites the journal without what has ended, through a rename so that a death in between loses nothing. Call it
-// under the journal's lock.
-func (j *Journal) compact() error {
+// tidyAbove is the size from which the journal is worth rewriting, some hundred lines: on a disk that costs more than
+// reading them.
+const tidyAbove = 64 << 10
+
+// tidy ends the snapshots that nobody will compare with, and shortens the journal. Call it under the journal's lock.
+func (j *Journal) tidy() error {
 	live, err := j.Live()
 	if err != nil {
 		return err
@@ -158,11 +161,30 @@ func (j *Journal) compact() error {
 			changing[c.heir().Process] = true
 		}
 	}
-	var text bytes.Buffer
+	standing := live[:0]
 	for _, c := range live {
-		if c.entry.Kind == kindSnapshot && !changing[c.entry.Owner.Process] && !c.Abandoned() {
+		if c.entry.Kind != kindSnapshot || changing[c.entry.Owner.Process] || c.Abandoned() {
+			standing = append(standing, c)
 			continue
 		}
+		c.entry.Undone = true
+		if err := c.append(nil); err != nil {
+			return err
+		}
+	}
+	if len(standing) == 0 {
+		return os.Truncate(j.dir.journalPath(), 0)
+	}
+	if info, err := os.Stat(j.dir.journalPath()); err != nil || info.Size() < tidyAbove {
+		return err
+	}
+	return j.rewrite(standing)
+}
+
+// rewrite replaces the journal by these changes, through a rename so that a death in between loses nothing.
+func (j *Journal) rewrite(standing []*Change) error {
+	var text bytes.Buffer
+	for _, c := range standing {
 		line, err := json.Marshal(c.entry)
 		if err != nil {
 			return err
@@ -171,7 +193,7 @@ func (j *Journal) compact() error {
 	}
 	next := j.dir.journalPath() + ".next"
 	if err := writeReserved(next, text.Bytes()); err != nil {
-		return errors.Join(fmt.Errorf("compacting the undo journal: %w", err), os.Remove(next))
+		return errors.Join(fmt.Errorf("rewriting the undo journal: %w", err), os.Remove(next))
 	}
 	return os.Rename(next, j.dir.journalPath())
 }

@@ -5,6 +5,7 @@
 package kerneltest
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"testing"
@@ -55,7 +56,12 @@ func HostLock(t testing.TB) {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { lock.Close() })
+	lock.Truncate(0)
+	lock.WriteAt(fmt.Appendf(nil, "%d the test %s\n", os.Getpid(), t.Name()), 0) // for whoever is refused meanwhile
+	t.Cleanup(func() {
+		lock.Truncate(0)
+		lock.Close()
+	})
 	inherited, err := unix.Dup(int(lock.Fd())) // without close-on-exec, so that children have it under this number
 	if err != nil {
 		t.Fatal(err)
