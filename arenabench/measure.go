@@ -9,12 +9,11 @@ import (
 	"runtime"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"memline/internal/anon"
 	"memline/internal/cli"
 	"memline/internal/codec"
 	"memline/internal/exit"
+	"memline/internal/gauge"
 	"memline/internal/kernel"
 	"memline/internal/pages"
 )
@@ -34,6 +33,7 @@ type coder interface {
 type bench struct {
 	root      kernel.FS
 	generator *pages.Generator
+	sentinel  *gauge.Sentinel
 	data      *anon.Region // the pages
 	store     *anon.Region // stored forms, one after the other
 	lengths   []uint16     // stored length of each page
@@ -46,6 +46,7 @@ func newBench(ctx context.Context, root kernel.FS, p plan, step func(bytes int64
 	b = &bench{
 		root:      root,
 		generator: p.generator,
+		sentinel:  gauge.NewSentinel(),
 		lengths:   make([]uint16, p.Pages),
 		back:      make([]byte, batchPages*pages.PageSize),
 	}
@@ -94,8 +95,8 @@ func (b *bench) close() error {
 // meters stopped, and told the bytes done since its last call.
 func (b *bench) measure(ctx context.Context, c coder, step func(bytes int64)) (figures, *lengths, error) {
 	f := figures{Codec: c.Name()}
-	stolenBefore := stolen(b.root)
-	f.SentinelBeforeNs = sentinel()
+	stolen := gauge.Stolen(b.root)
+	f.SentinelBeforeNs = b.sentinel.Time()
 	var compress, decompress meter
 	if err := b.compress(ctx, c, &compress, step); err != nil {
 		return f, nil, err
@@ -103,11 +104,8 @@ func (b *bench) measure(ctx context.Context, c coder, step func(bytes int64)) (f
 	if err := b.decompress(ctx, c, &decompress, &f, step); err != nil {
 		return f, nil, err
 	}
-	f.SentinelAfterNs = sentinel()
-	if after := stolen(b.root); stolenBefore != nil && after != nil {
-		*after -= *stolenBefore
-		f.StealNs = after
-	}
+	f.SentinelAfterNs = b.sentinel.Time()
+	f.StealNs = gauge.Since(stolen, gauge.Stolen(b.root))
 	f.CompressCPUNs, f.CompressWallNs = compress.cpu, compress.wall.Nanoseconds()
 	f.DecompressCPUNs, f.DecompressWallNs = decompress.cpu, decompress.wall.Nanoseconds()
 	f.HeapAllocs = int64(compress.allocs + decompress.allocs)
@@ -203,22 +201,12 @@ func (m *meter) start() {
 	runtime.ReadMemStats(&m.stats)
 	m.allocsAt = m.stats.Mallocs
 	m.wallAt = time.Now()
-	m.cpuAt = threadCPU()
+	m.cpuAt = gauge.ThreadCPU()
 }
 
 func (m *meter) stop() {
-	m.cpu += threadCPU() - m.cpuAt
+	m.cpu += gauge.ThreadCPU() - m.cpuAt
 	m.wall += time.Since(m.wallAt)
 	runtime.ReadMemStats(&m.stats)
 	m.allocs += m.stats.Mallocs - m.allocsAt
-}
-
-// threadCPU is the CPU time of the calling thread in nanoseconds, from the scheduler's own clock; the kernel only samples
-// how it splits into user and system time.
-func threadCPU() int64 {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
-		panic(err) // every kernel has this clock
-	}
-	return t.Nano()
 }

@@ -78,7 +78,8 @@ func makePlan(o *options, m kernel.Meminfo) plan {
 		p.LockBytes = wholePages(max(m.AvailableBytes-p.ReserveBytes, 0))
 	}
 	if p.LockBytes > 0 {
-		p.FloorBytes = guard.Floor(p.ReserveBytes)
+		// What --leave leaves is there to be used by others; only the host's own reserve is defended.
+		p.FloorBytes = guard.Floor(min(p.ReserveBytes, guard.DefaultReserve(m.TotalBytes)))
 	}
 	return p
 }

@@ -3,11 +3,9 @@
 package main
 
 import (
-	"time"
-
 	"golang.org/x/sys/unix"
 
-	"memline/internal/anon"
+	"memline/internal/gauge"
 	"memline/internal/kernel"
 )
 
@@ -49,12 +47,9 @@ type threadUse struct {
 
 // currentThread reads the calling thread's counters; lock the goroutine to it.
 func currentThread() threadUse {
-	var ts unix.Timespec
 	var ru unix.Rusage
-	// Neither call can fail with these arguments.
-	unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts)
-	unix.Getrusage(unix.RUSAGE_THREAD, &ru)
-	return threadUse{ThreadCPUNs: ts.Nano(), MinorFaults: ru.Minflt, MajorFaults: ru.Majflt, InvoluntarySwitches: ru.Nivcsw}
+	unix.Getrusage(unix.RUSAGE_THREAD, &ru) // cannot fail with these arguments
+	return threadUse{ThreadCPUNs: gauge.ThreadCPU(), MinorFaults: ru.Minflt, MajorFaults: ru.Majflt, InvoluntarySwitches: ru.Nivcsw}
 }
 
 func (u *threadUse) add(after, before threadUse) {
@@ -66,24 +61,19 @@ func (u *threadUse) add(after, before threadUse) {
 
 // counters are the system's counters at one moment.
 type counters struct {
-	vmstat  kernel.Vmstat // nil when unreadable
-	stall   kernel.Stall
-	psi     bool
-	cpu     kernel.CPUTime
-	cpuRead bool
+	vmstat kernel.Vmstat // nil when unreadable
+	stall  kernel.Stall
+	psi    bool
+	stolen *int64
 }
 
 func readCounters(root kernel.FS) counters {
 	var c counters
 	c.vmstat, _ = root.Vmstat() // a nil map gives null for every key
 	c.stall, c.psi = root.MemoryStall()
-	cpu, err := root.CPUTime()
-	c.cpu, c.cpuRead = cpu, err == nil
+	c.stolen = gauge.Stolen(root)
 	return c
 }
-
-// tick is the unit of /proc/stat: USER_HZ is 100 on every architecture that Go runs on.
-const tick = 10 * time.Millisecond
 
 // since fills in what the system counted between two moments.
 func (m *measured) since(before, after counters) {
@@ -105,10 +95,7 @@ func (m *measured) since(before, after counters) {
 		full := int64(after.stall.FullUsec-before.stall.FullUsec) * 1000
 		m.PSISomeNs, m.PSIFullNs = &some, &full
 	}
-	if before.cpuRead && after.cpuRead {
-		steal := int64(after.cpu.StealTicks-before.cpu.StealTicks) * int64(tick)
-		m.StealNs = &steal
-	}
+	m.StealNs = gauge.Since(before.stolen, after.stolen)
 }
 
 // traffic is the number of pages that went to swap and came back, wherever the kernel kept them: on a device, in zswap, or
@@ -126,24 +113,4 @@ func (m *measured) traffic() (out, in int64, known bool) {
 		return n
 	}
 	return sum(m.Pswpout, m.SwpoutZero, m.Zswpout), sum(m.Pswpin, m.SwpinZero, m.Zswpin), true
-}
-
-// sentinelRounds makes the sentinel take about 1 ms on a current machine.
-const sentinelRounds = 1 << 19
-
-// sentinel times a fixed piece of work in registers: what it takes longer than elsewhere in the run is the machine's noise.
-func sentinel() (ns int64) {
-	anon.Still(func() {
-		begun := time.Now()
-		x := uint64(begun.UnixNano()) | 1
-		for range sentinelRounds {
-			x ^= x << 13
-			x ^= x >> 7
-			x ^= x << 17
-		}
-		if ns = time.Since(begun).Nanoseconds(); x == 0 { // which cannot be, but the compiler does not know
-			ns = 0
-		}
-	})
-	return ns
 }

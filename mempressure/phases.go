@@ -185,14 +185,20 @@ func (s *session) absent() (int64, error) {
 	return s.plan.Pages - resident, nil
 }
 
+// quickness is the sentinel's time now, in nanoseconds.
+func (s *session) quickness() (ns int64) {
+	anon.Still(func() { ns = s.sentinel.Time() })
+	return ns
+}
+
 // measure runs a phase on all workers between two readings of the system's counters and two sentinels.
 func (s *session) measure(ctx context.Context, phase string, f func(context.Context, *worker) error) (m measured, err error) {
 	runtime.GC() // so that none is due while the phase runs: nothing in it allocates
-	m.SentinelBefore = sentinel()
+	m.SentinelBefore = s.quickness()
 	before := readCounters(s.root)
 	cost, err := s.parallel(ctx, phase, f)
 	m.since(before, readCounters(s.root))
-	m.SentinelAfter = sentinel()
+	m.SentinelAfter = s.quickness()
 	m.Bytes, m.Pages = s.plan.Bytes, s.plan.Pages
 	m.WallNs, m.threadUse = cost.wall.Nanoseconds(), cost.use
 	if cost.done > 0 {

@@ -14,6 +14,7 @@ import (
 	"memline/internal/cgroup"
 	"memline/internal/cli"
 	"memline/internal/exit"
+	"memline/internal/gauge"
 	"memline/internal/guard"
 	"memline/internal/kernel"
 	"memline/internal/undo"
@@ -27,14 +28,15 @@ type ready struct {
 
 // session is one run: the plan, and the memory that the phases work on.
 type session struct {
-	env     *cli.Env
-	root    kernel.FS
-	options *options
-	plan    plan
-	brake   *guard.Brake
-	mem     []byte
-	workers []*worker
-	lines   chan struct{} // one for each line of stdin, closed at its end
+	env      *cli.Env
+	root     kernel.FS
+	options  *options
+	plan     plan
+	brake    *guard.Brake
+	sentinel *gauge.Sentinel
+	mem      []byte
+	workers  []*worker
+	lines    chan struct{} // one for each line of stdin, closed at its end
 }
 
 func work(ctx context.Context, env *cli.Env, o *options) error {
@@ -154,6 +156,7 @@ func (s *session) guarded(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, region.Unmap()) }()
 	s.mem = region.Bytes()
 	s.workers = share(s.mem, s.options.Workers)
+	s.sentinel = gauge.NewSentinel()
 	if s.brake, err = guard.NewBrake(s.root, limits, stop); err != nil {
 		return err
 	}
