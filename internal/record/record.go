@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -25,17 +26,18 @@ const (
 	// MaxLine is the longest line, newline included, that two writers can share a pipe with: PIPE_BUF on Linux.
 	// Measured: of 4096-byte lines from two writers none was torn, of 4097-byte lines 99.5 % were.
 	MaxLine = 4096
-	// maxLabels bounds the labels' share of a line, so that they can never crowd out the fields.
+	// maxLabels and maxRunID bound the caller's share of a line, as encoded, so that it can never crowd out the fields.
 	maxLabels = 1024
+	maxRunID  = 256
 	tsLayout  = "2006-01-02T15:04:05.000000Z"
 )
 
 // Options are what a stream needs to know about its process.
 type Options struct {
 	Tool   string            // program name
-	RunID  string            // shared by all tools of a run; empty makes a new one
+	RunID  string            // shared by all tools of a run, at most 256 bytes encoded; empty makes a new one
 	Labels map[string]string // the caller's key=value pairs; at most 1024 bytes encoded
-	// OnError is called once, at the first failed write, so that a run whose reader has gone can stop.
+	// OnError is called once, at the first failure, so that a run whose reader has gone can stop.
 	OnError func(error)
 }
 
@@ -50,7 +52,8 @@ type Stream struct {
 	base     time.Time
 	seq      uint64
 	warnings uint64
-	err      error
+	err      error // the first failure
+	broken   bool  // a write has failed: nothing more is written
 	onError  func(error)
 }
 
@@ -60,13 +63,16 @@ func NewStream(w io.Writer, o Options) (*Stream, error) {
 	if s.runID == "" {
 		s.runID = randomHex(8)
 	}
+	if runID, err := encode(s.runID); err != nil || len(runID) > maxRunID {
+		return nil, errors.Join(err, fmt.Errorf("the run id takes %d bytes, at most %d fit a record", len(runID), maxRunID))
+	}
 	if len(o.Labels) > 0 {
 		labels, err := encode(o.Labels)
 		if err != nil {
 			return nil, err
 		}
 		if len(labels) > maxLabels {
-			return nil, fmt.Errorf("labels take %d bytes, at most %d fit a record", len(labels), maxLabels)
+			return nil, fmt.Errorf("the labels take %d bytes, at most %d fit a record", len(labels), maxLabels)
 		}
 		s.labels = labels
 	}
@@ -90,7 +96,8 @@ func (s *Stream) Warnings() uint64 {
 	return s.warnings
 }
 
-// Err is the first failed write, nil while all is well. After it nothing more is written.
+// Err is the first failure, nil while all is well: a record that cannot be encoded, which is left out, or a failed write,
+// after which nothing more is written.
 func (s *Stream) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,33 +121,45 @@ func (s *Stream) Emit(event string, fields any) {
 }
 
 func (s *Stream) emit(event string, fields any) error {
-	if s.err != nil {
+	if s.broken {
 		return s.err
 	}
 	now := time.Now()
 	if s.seq == 0 {
 		s.base = now
 	}
-	body, err := encode(fields)
+	line, err := s.encoded(event, now, fields)
 	if err != nil {
-		return fmt.Errorf("encoding a %s record: %w", event, err)
-	}
-	if len(body) < 2 || body[0] != '{' {
-		return fmt.Errorf("encoding a %s record: fields are not an object", event)
-	}
-	line := s.line(event, now, body)
-	for limit := 512; len(line) > MaxLine && limit >= 16; limit /= 2 {
-		line = s.line(event, now, clipStrings(body, limit))
-	}
-	if len(line) > MaxLine {
-		return fmt.Errorf("a %s record of %d bytes does not fit a line of %d", event, len(line), MaxLine)
+		return err
 	}
 	s.seq++
 	if event == "warning" {
 		s.warnings++
 	}
-	_, err = s.w.Write(line)
+	if _, err = s.w.Write(line); err != nil {
+		s.broken = true
+	}
 	return err
+}
+
+// encoded is the record's line, its long strings clipped as far as it takes to fit.
+func (s *Stream) encoded(event string, now time.Time, fields any) ([]byte, error) {
+	body, err := encode(fields)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a %s record: %w", event, err)
+	}
+	if len(body) < 2 || body[0] != '{' {
+		return nil, fmt.Errorf("encoding a %s record: fields are not an object", event)
+	}
+	line := s.line(event, now, body)
+	const longest, shortest = 512, 16
+	for limit := longest; len(line) > MaxLine && limit >= shortest; limit /= 2 {
+		line = s.line(event, now, clipStrings(body, limit))
+	}
+	if len(line) > MaxLine {
+		return nil, fmt.Errorf("a %s record of %d bytes does not fit a line of %d", event, len(line), MaxLine)
+	}
+	return line, nil
 }
 
 func (s *Stream) line(event string, now time.Time, body []byte) []byte {
@@ -169,42 +188,6 @@ func encode(v any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
-}
-
-// clipStrings shortens every string literal of an encoded JSON value to about limit bytes, marking the cut with "...".
-// Keys are shorter than any limit used.
-func clipStrings(body []byte, limit int) []byte {
-	out := make([]byte, 0, len(body))
-	for i := 0; i < len(body); i++ {
-		if body[i] != '"' {
-			out = append(out, body[i])
-			continue
-		}
-		end, cut := i+1, 0
-		for body[end] != '"' {
-			if cut == 0 && end-i > limit {
-				cut = end
-			}
-			switch {
-			case body[end] == '\\' && body[end+1] == 'u':
-				end += 6
-			case body[end] == '\\':
-				end += 2
-			default:
-				end++
-				for body[end]&0xC0 == 0x80 { // the rest of a UTF-8 sequence
-					end++
-				}
-			}
-		}
-		if cut == 0 {
-			out = append(out, body[i:end+1]...)
-		} else {
-			out = append(append(out, body[i:cut]...), `..."`...)
-		}
-		i = end
-	}
-	return out
 }
 
 // Finite returns a pointer to v, or nil (null in a record) where v is not a finite number: JSON has no NaN, and a ratio

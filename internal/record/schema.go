@@ -3,6 +3,7 @@
 package record
 
 import (
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -45,15 +46,8 @@ func branch(tool string, e Event) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen := map[string]bool{"labels": true}
-	for _, p := range props {
-		seen[p.key] = true
-	}
-	for _, p := range own {
-		if seen[p.key] {
-			return nil, fmt.Errorf("key %q stands twice", p.key)
-		}
-		seen[p.key] = true
+	if err := unique(append(append(object{{"labels", nil}}, props...), own...)); err != nil {
+		return nil, err
 	}
 	props = append(props, own...)
 	props = append(props, member{"labels", object{
@@ -69,6 +63,18 @@ func branch(tool string, e Event) (object, error) {
 		out = append(out, member{"patternProperties", object{{e.Pattern, object{{"type", []string{"number", "null"}}}}}})
 	}
 	return append(out, member{"additionalProperties", false}), nil
+}
+
+// unique refuses a key that stands twice, of which encoding/json would drop one or both without a word.
+func unique(o object) error {
+	seen := map[string]bool{}
+	for _, m := range o {
+		if seen[m.key] {
+			return fmt.Errorf("key %q stands twice", m.key)
+		}
+		seen[m.key] = true
+	}
+	return nil
 }
 
 // properties returns the schema of a struct's fields in order, embedded structs flattened as encoding/json does.
@@ -102,18 +108,39 @@ func properties(t reflect.Type) (props object, required []string, err error) {
 		if doc := fieldDoc(f); doc != "" {
 			p = append(p, member{"description", doc})
 		}
-		if enum := f.Tag.Get("enum"); enum != "" && f.Type.Kind() == reflect.String {
-			p = append(p, member{"enum", strings.Split(enum, ",")})
+		if enum := enumOf(f); enum != nil {
+			p = append(p, member{"enum", enum})
 		}
 		if file := f.Tag.Get("kernel"); file != "" {
 			p = append(p, member{"x-kernel", file})
 		}
 		props = append(props, member{name, p})
-		if opts != "omitempty" {
+		if opts != "omitempty" && opts != "omitzero" {
 			required = append(required, name)
 		}
 	}
-	return props, required, nil
+	return props, required, unique(props)
+}
+
+// enumOf lists the values that a string may have. Options, which are kong fields too, may name them by a variable that
+// only kong knows.
+func enumOf(f reflect.StructField) []any {
+	tag, t := f.Tag.Get("enum"), f.Type
+	nullable := t.Kind() == reflect.Pointer
+	if nullable {
+		t = t.Elem()
+	}
+	if tag == "" || t.Kind() != reflect.String || strings.Contains(tag, "${") {
+		return nil
+	}
+	var values []any
+	for value := range strings.SplitSeq(tag, ",") {
+		values = append(values, value)
+	}
+	if nullable {
+		values = append(values, nil)
+	}
+	return values
 }
 
 // fieldDoc prefers the doc tag; options, which are kong fields too, have their help text instead.
@@ -134,6 +161,8 @@ func property(t reflect.Type) (object, error) {
 	switch v := reflect.Zero(t).Interface().(type) {
 	case SchemaTyper:
 		kind = v.SchemaType()
+	case json.Marshaler, encoding.TextMarshaler:
+		return nil, fmt.Errorf("a %s encodes itself: give it a SchemaType", t)
 	default:
 		switch t.Kind() {
 		case reflect.String:
@@ -146,6 +175,9 @@ func property(t reflect.Type) (object, error) {
 		case reflect.Float32, reflect.Float64:
 			kind = "number"
 		case reflect.Slice, reflect.Array:
+			if t.Elem().Kind() == reflect.Uint8 {
+				return nil, fmt.Errorf("a %s would be written as base64; give it as a string", t)
+			}
 			kind = "array"
 			null = null || t.Kind() == reflect.Slice
 			items, err := property(t.Elem())

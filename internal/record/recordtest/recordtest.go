@@ -37,23 +37,26 @@ func Schema(schema []byte) (*jsonschema.Schema, error) {
 	return c.Compile("schema.json")
 }
 
-// Check holds each line of a tool's stream against its schema and the envelope's rules: whole lines of at most 4096
-// bytes, start first, end last when the stream is complete, seq without gaps.
+// Check holds each line of a stream against the tool's schema and the envelope's rules, for each process in it: whole
+// lines of at most 4096 bytes, start first, seq without gaps, nothing after end.
 func Check(schema *jsonschema.Schema, stream []byte) error {
-	var seq uint64
-	var proc string
-	for i, line := range bytes.SplitAfter(stream, []byte("\n")) {
-		if len(line) == 0 {
-			continue
-		}
-		if err := checkLine(schema, line, &seq, &proc); err != nil {
-			return fmt.Errorf("line %d: %w: %s", i+1, err, line)
+	last := map[string]envelope{}
+	line := 0
+	for text := range bytes.Lines(stream) {
+		line++
+		if err := checkLine(schema, text, last); err != nil {
+			return fmt.Errorf("line %d: %w: %s", line, err, text)
 		}
 	}
 	return nil
 }
 
-func checkLine(schema *jsonschema.Schema, line []byte, seq *uint64, proc *string) error {
+type envelope struct {
+	Proc, Event string
+	Seq         uint64
+}
+
+func checkLine(schema *jsonschema.Schema, line []byte, last map[string]envelope) error {
 	if len(line) > record.MaxLine || line[len(line)-1] != '\n' {
 		return fmt.Errorf("%d bytes, not one whole line of at most %d", len(line), record.MaxLine)
 	}
@@ -64,23 +67,33 @@ func checkLine(schema *jsonschema.Schema, line []byte, seq *uint64, proc *string
 	if err := schema.Validate(doc); err != nil {
 		return fmt.Errorf("not as the schema says: %w", err)
 	}
-	var envelope struct {
-		Proc, Event string
-		Seq         uint64
-	}
-	if err := json.Unmarshal(line, &envelope); err != nil {
+	var now envelope
+	if err := json.Unmarshal(line, &now); err != nil {
 		return err
 	}
-	if envelope.Proc != *proc {
-		*proc, *seq = envelope.Proc, 0
-		if envelope.Event != "start" {
-			return fmt.Errorf("the first record of a process is %q, not start", envelope.Event)
-		}
+	before, known := last[now.Proc]
+	last[now.Proc] = now
+	switch {
+	case !known && now.Event != "start":
+		return fmt.Errorf("the first record of a process is %q, not start", now.Event)
+	case now.Seq != before.Seq+1:
+		return fmt.Errorf("seq %d after %d", now.Seq, before.Seq)
+	case before.Event == "end":
+		return fmt.Errorf("%q after end", now.Event)
 	}
-	if envelope.Seq != *seq+1 {
-		return fmt.Errorf("seq %d after %d", envelope.Seq, *seq)
+	return nil
+}
+
+// CheckComplete is Check of a stream that one process has finished: its last line is end.
+func CheckComplete(schema *jsonschema.Schema, stream []byte) error {
+	if err := Check(schema, stream); err != nil {
+		return err
 	}
-	*seq = envelope.Seq
+	lines := bytes.Split(bytes.TrimSuffix(stream, []byte("\n")), []byte("\n"))
+	var last envelope
+	if err := json.Unmarshal(lines[len(lines)-1], &last); err != nil || last.Event != "end" {
+		return fmt.Errorf("the last record is %q, not end", last.Event)
+	}
 	return nil
 }
 
@@ -93,7 +106,6 @@ func Command(run Run) func() {
 }
 
 func checked(run Run, args []string) int {
-	var kept bytes.Buffer
 	for _, arg := range args {
 		if arg == "--schema" || arg == "--help" || arg == "-h" || arg == "--version" {
 			return run(context.Background(), args, os.Stdin, os.Stdout, os.Stderr)
@@ -108,11 +120,16 @@ func checked(run Run, args []string) int {
 		fmt.Fprintln(os.Stderr, "schema:", err)
 		return 99
 	}
-	code := run(context.Background(), args, os.Stdin, &tee{File: os.Stdout, kept: &kept}, os.Stderr)
-	if !bytes.HasPrefix(kept.Bytes(), []byte("{")) { // a table or a settings file
+	out := &tee{File: os.Stdout}
+	code := run(context.Background(), args, os.Stdin, out, os.Stderr)
+	if !bytes.HasPrefix(out.kept.Bytes(), []byte("{")) { // a table or a settings file
 		return code
 	}
-	if err := Check(schema, kept.Bytes()); err != nil {
+	check := CheckComplete
+	if out.failed { // nobody reads what is missing
+		check = Check
+	}
+	if err := check(schema, out.kept.Bytes()); err != nil {
 		fmt.Fprintln(os.Stderr, "invalid record:", err)
 		return 99
 	}
@@ -122,34 +139,68 @@ func checked(run Run, args []string) int {
 // tee is stdout that remembers what reached it.
 type tee struct {
 	*os.File
-	kept *bytes.Buffer
+	kept   bytes.Buffer
+	failed bool
 }
 
 func (t *tee) Write(b []byte) (int, error) {
 	n, err := t.File.Write(b)
 	t.kept.Write(b[:n])
+	t.failed = t.failed || err != nil
 	return n, err
 }
 
-// Scripts runs the testdata/script/*.txtar of a tool's folder.
+// Scripts runs the testdata/script/*.txtar of a tool's folder. Where the test holds the host lock (kerneltest.HostLock)
+// the scripts share it, and run one after the other. They know the conditions [root] and [zram] and the command exits.
 func Scripts(t *testing.T, setup func(*testscript.Env) error) {
 	t.Helper()
 	if files, _ := filepath.Glob("testdata/script/*.txtar"); len(files) == 0 {
 		t.Fatal("no scripts in testdata/script")
 	}
-	testscript.Run(t, testscript.Params{
+	const lock = "MEMLINE_LOCK_FD" // undo.LockEnv; this package stays free of undo
+	held := os.Getenv(lock)
+	p := testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
-		Setup:               setup,
-		Condition: func(cond string) (bool, error) {
-			switch cond {
-			case "root":
-				return os.Geteuid() == 0, nil
+		Setup: func(e *testscript.Env) error {
+			if held != "" {
+				e.Setenv(lock, held)
 			}
-			return false, fmt.Errorf("unknown condition %q", cond)
+			if setup == nil {
+				return nil
+			}
+			return setup(e)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
-	})
+		Condition: condition,
+		Cmds:      map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+	}
+	p.Deadline, _ = t.Deadline()
+	if held != "" {
+		testscript.RunT(serial{t}, p)
+		return
+	}
+	testscript.Run(t, p)
+}
+
+// serial is a test whose scripts run one after the other.
+type serial struct{ *testing.T }
+
+func (serial) Parallel()     {}
+func (serial) Verbose() bool { return testing.Verbose() }
+
+func (s serial) Run(name string, f func(testscript.T)) {
+	s.T.Run(name, func(t *testing.T) { f(serial{t}) })
+}
+
+func condition(name string) (bool, error) {
+	switch name {
+	case "root":
+		return os.Geteuid() == 0, nil
+	case "zram":
+		_, err := os.Stat("/sys/class/zram-control/hot_add")
+		return err == nil && os.Geteuid() == 0, nil
+	}
+	return false, fmt.Errorf("unknown condition %q", name)
 }
 
 // exits CODE COMMAND... runs the command and demands this exit code.
