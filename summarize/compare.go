@@ -33,9 +33,19 @@ type comparison struct {
 // judge holds what the comparisons of one pattern share.
 type judge struct {
 	threshold float64 // log ratio of the smallest effect that matters
+	merit     merit
 }
 
-func newJudge(minEffect float64) judge { return judge{math.Log1p(minEffect)} }
+// merit is what candidates are compared by: a logarithm a round, the higher the better.
+type merit func(*candidate) map[round]float64
+
+func byLogScore(c *candidate) map[round]float64 { return c.logScores }
+func byReadback(c *candidate) map[round]float64 { return c.logQuickness }
+
+func newJudge(minEffect float64) judge { return judge{math.Log1p(minEffect), byLogScore} }
+
+// ofReadbacks is the same judge, comparing by the median time of a read-back.
+func (j judge) ofReadbacks() judge { return judge{j.threshold, byReadback} }
 
 // family compares each candidate with the same other one and corrects for their number. A verdict that hangs on flagged
 // rounds is taken back.
@@ -69,9 +79,12 @@ func (j judge) compareAll(candidates []*candidate, other *candidate, leftOut fun
 	var p []float64
 	for i, c := range candidates {
 		var differences []float64
+		own, others := j.merit(c), j.merit(other)
 		for _, at := range c.complete {
-			if against, ok := other.logScores[at]; ok && (leftOut == nil || !leftOut(c, at)) {
-				differences = append(differences, c.logScores[at]-against)
+			value, measured := own[at]
+			against, ok := others[at]
+			if measured && ok && (leftOut == nil || !leftOut(c, at)) {
+				differences = append(differences, value-against)
 			}
 		}
 		out[i] = comparison{pairs: len(differences), p: signedRankP(differences), effect: shiftOf(differences)}

@@ -16,6 +16,7 @@ type judgement struct {
 	why       string
 	toDefault comparison // relation empty when it was not compared
 	toBest    comparison // of those that beat the default, with the best of them
+	readback  comparison // of its read-backs with the default's; relation empty when they were not compared
 }
 
 // The verdicts on a candidate.
@@ -46,6 +47,7 @@ const winner = "winner"
 // one to compare with.
 func (j judge) decide(candidates []*candidate, reference *candidate) outcome {
 	o := outcome{reference: reference, flipFactor: math.NaN()}
+	j.compareReadbacks(candidates, reference)
 	var fit []*candidate
 	for _, c := range candidates {
 		if len(c.vetoes) > 0 {
@@ -81,6 +83,20 @@ func (j judge) decide(candidates []*candidate, reference *candidate) outcome {
 		o.flipFactor = flipFactor(candidates[0], candidates[1])
 	}
 	return o
+}
+
+// compareReadbacks compares everyone's read-backs with the default's. It decides nothing but which of equals to prefer,
+// and is often certain where the scores are not: the CPU time of a page-out is the noisier part.
+func (j judge) compareReadbacks(candidates []*candidate, reference *candidate) {
+	var timed []*candidate
+	for _, c := range candidates {
+		if c != reference && len(c.logQuickness) > 0 {
+			timed = append(timed, c)
+		}
+	}
+	for i, result := range j.ofReadbacks().family(timed, reference) {
+		timed[i].readback = result
+	}
 }
 
 func (o *outcome) fail(reason, why string) {
@@ -211,11 +227,18 @@ func (o *outcome) crown(fit, first []*candidate) {
 	}
 }
 
-// preferred picks among equals: the default, since a change must be worth it, else the one whose slow read-backs are the
+// preferred picks among equals: the one whose read-backs are surely faster than the default's, by enough to matter; else
+// the default, since a change must be worth it; without the default among them the one whose slow read-backs are the
 // fastest, else the one with the best median.
 func (o *outcome) preferred(equals []*candidate) *candidate {
 	if slices.Contains(equals, o.reference) {
-		return o.reference
+		pick := o.reference
+		for _, c := range equals {
+			if c.readback.relation == better && c.readback.effect.Median > pick.readback.effect.Median {
+				pick = c
+			}
+		}
+		return pick
 	}
 	return slices.MinFunc(equals, func(a, b *candidate) int {
 		if math.IsNaN(a.p99.Median) || math.IsNaN(b.p99.Median) {

@@ -17,6 +17,8 @@ type candidate struct {
 	incomplete []round // the others
 	flags      map[round]string
 	logScores  map[round]float64
+	// logQuickness is minus the logarithm of the median read-back, so that more is better.
+	logQuickness map[round]float64
 
 	poolRatio, codecRatio    estimate // original / stored
 	saved                    estimate // bytes a page
@@ -106,7 +108,7 @@ func (b *benchmark) floorOf(f *field) *entry {
 }
 
 func (b *benchmark) reduce(e, floor *entry, factor, slow float64) *candidate {
-	c := &candidate{name: e.name, rounds: len(e.rounds), flags: map[round]string{}, logScores: map[round]float64{}, vetoes: slices.Clone(e.faults)}
+	c := &candidate{name: e.name, rounds: len(e.rounds), flags: map[round]string{}, logScores: map[round]float64{}, logQuickness: map[round]float64{}, vetoes: slices.Clone(e.faults)}
 	all := make([]numbers, 0, len(e.rounds))
 	for _, at := range e.sortedRounds() {
 		did := e.rounds[at]
@@ -122,6 +124,9 @@ func (b *benchmark) reduce(e, floor *entry, factor, slow float64) *candidate {
 			c.complete = append(c.complete, at)
 		} else {
 			c.incomplete = append(c.incomplete, at)
+		}
+		if n.p50 > 0 && finite(n.p50) {
+			c.logQuickness[at] = -math.Log(n.p50)
 		}
 		if flag := did.flag(slow); flag != "" {
 			c.flags[at] = flag

@@ -65,6 +65,10 @@ func TestRankKnownTruth(t *testing.T) {
 			candidates: map[string]string{"lz4": "rank 1", "lzo-rle": "rank 2", "lzo": "rank 3"}},
 		{name: "the default wins", run: with(func(s *synthetic) { s.defaultName = "lz4" }), verdict: "winner", recommended: "lz4",
 			candidates: map[string]string{"lz4": "rank 1", "lzo-rle": "rank 2", "lzo": "rank 3"}},
+		{name: "alike, but for faster read-backs", run: with(func(s *synthetic) { s.contenders = s.contenders[:2]; s.contenders[1].p50Us = 7 }),
+			verdict: "tie", recommended: "lzo", candidates: map[string]string{"lzo-rle": "tie 1", "lzo": "tie 1"}},
+		{name: "alike, but for slower read-backs", run: with(func(s *synthetic) { s.contenders = s.contenders[:2]; s.contenders[1].p50Us = 14 }),
+			verdict: "tie", recommended: "lzo-rle", candidates: map[string]string{"lzo-rle": "tie 1", "lzo": "tie 1"}},
 		{name: "all alike", run: with(func(s *synthetic) { s.contenders = s.contenders[:2] }), verdict: "tie", recommended: "lzo-rle",
 			candidates: map[string]string{"lzo-rle": "tie 1", "lzo": "tie 1"}},
 		{name: "two beat the default and are alike", run: with(func(s *synthetic) {

@@ -67,6 +67,12 @@ type candidateRecord struct {
 	BestLow      *float64 `json:"best_low_relative" doc:"low end of the exact 95 % interval"`
 	BestHigh     *float64 `json:"best_high_relative" doc:"high end of the exact 95 % interval"`
 	BestPHolm    *float64 `json:"best_corrected_p_fraction" doc:"p value of that test, corrected for the number of candidates"`
+
+	ReadbackToDefault *string  `json:"readback_to_default" doc:"its median read-back against the default's: better (faster), worse, tie, inconclusive; null when they were not compared"`
+	Readback          *float64 `json:"readback_p50_relative" doc:"its median read-back over the default's, Hodges-Lehmann estimate; less is faster"`
+	ReadbackLow       *float64 `json:"readback_p50_low_relative" doc:"low end of the exact 95 % interval"`
+	ReadbackHigh      *float64 `json:"readback_p50_high_relative" doc:"high end of the exact 95 % interval"`
+	ReadbackPHolm     *float64 `json:"readback_corrected_p_fraction" doc:"p value of that test, corrected for the number of candidates"`
 }
 
 // rankingRecord is the verdict on the candidates of one pattern.
@@ -77,7 +83,7 @@ type rankingRecord struct {
 	Reason        *string  `json:"reason" doc:"stable code of an inconclusive verdict; null otherwise"`
 	Why           string   `json:"why" doc:"the verdict in a sentence"`
 	Winner        *string  `json:"winner" doc:"the one best candidate; null for a tie and where nothing is certain"`
-	Recommended   *string  `json:"recommended" doc:"what to use: the winner; of a tie the default, else the one with the lowest read-back p99; null where nothing is certain"`
+	Recommended   *string  `json:"recommended" doc:"what to use: the winner; of a tie the one whose read-backs are surely faster than the default's, else the default, else the one with the lowest read-back p99; null where nothing is certain"`
 	Tied          []string `json:"tied" doc:"the candidates that share the first place; the first twelve"`
 	Candidates    int      `json:"candidate_count" doc:"candidates judged"`
 	Vetoed        int      `json:"vetoed_count" doc:"vetoed ones among them"`
@@ -133,6 +139,12 @@ func (out *candidateRecord) compared(c *candidate) {
 			out.Default, out.DefaultLow, out.DefaultHigh = d.effect.ratio().pointers()
 		}
 	}
+	if d := c.readback; d.relation != "" {
+		out.ReadbackToDefault, out.ReadbackPHolm = known(string(d.relation)), &d.pHolm
+		quicker := d.effect
+		quicker.Median, quicker.Low, quicker.High = -d.effect.Median, -d.effect.High, -d.effect.Low
+		out.Readback, out.ReadbackLow, out.ReadbackHigh = quicker.ratio().pointers()
+	}
 	if d := c.toBest; d.relation != "" {
 		out.ToBest, out.BestPHolm = known(string(d.relation)), &d.pHolm
 		out.BestRelative, out.BestLow, out.BestHigh = d.effect.ratio().pointers()
@@ -141,7 +153,7 @@ func (out *candidateRecord) compared(c *candidate) {
 
 func (r *ranking) record(o *rankOptions) rankingRecord {
 	out := rankingRecord{
-		Basis: r.basis, Pattern: known(r.pattern), Verdict: r.verdict, Reason: known(r.reason), Why: r.sentences(o)[0],
+		Basis: r.basis, Pattern: known(r.pattern), Verdict: r.verdict, Reason: known(r.reason), Why: r.headline(o),
 		Candidates: len(r.candidates), Default: r.reference.name, DefaultSource: r.referenceSource,
 		RoundsNeeded: max(pairsNeeded(r.compared), r.needed), Factor: o.ReadbackFactor, FlipPoint: record.Finite(r.flipFactor),
 		MinEffect: o.MinEffect.share, Runs: r.runs[:min(len(r.runs), maxListed)], Tied: []string{},

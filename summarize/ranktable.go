@@ -33,7 +33,7 @@ func printRankings(w io.Writer, rankings []*ranking, o *rankOptions) error {
 			}
 		}
 		for _, sentence := range r.sentences(o) {
-			if r.verdict != inconclusive {
+			if r.verdict != inconclusive || sentence != r.headline(o) {
 				sentence = wrapped(sentence)
 			}
 			out.WriteString(sentence + "\n")

@@ -10,13 +10,21 @@ import (
 	"strings"
 )
 
-// sentences says in plain words who wins, how sure that is, what it costs, and what could change it. The first one is the
-// verdict; of a ranking that came to nothing there is no other.
+// headline is the verdict in a sentence.
+func (r *ranking) headline(o *rankOptions) string {
+	if r.verdict == inconclusive {
+		return "No ranking: " + r.why + "."
+	}
+	return r.verdictSentence(o)
+}
+
+// sentences says in plain words who wins, how sure that is, what it costs, and what could change it. Of a ranking that came
+// to nothing the last one is the verdict, after what is certain nevertheless.
 func (r *ranking) sentences(o *rankOptions) []string {
 	if r.verdict == inconclusive {
-		return []string{"No ranking: " + r.why + "."}
+		return append(r.certainAllTheSame(), r.headline(o))
 	}
-	out := []string{r.verdictSentence(o)}
+	out := []string{r.headline(o)}
 	c := r.recommended
 	cost := fmt.Sprintf("With %s a page costs %s of CPU out and %s in", c.name, duration(c.out.Median), duration(c.in.Median))
 	if c.poolRatio.N > 0 {
@@ -33,6 +41,26 @@ func (r *ranking) sentences(o *rankOptions) []string {
 			plural(flagged, "round"), rounds))
 	}
 	return out
+}
+
+// certainAllTheSame says which read-backs are surely faster or slower, where the scores leave the verdict open.
+func (r *ranking) certainAllTheSame() []string {
+	var all []string
+	for _, c := range r.candidates {
+		if rel := c.readback.relation; rel == better || rel == worse {
+			all = append(all, r.readbackText(c))
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return []string{"Certain all the same: " + andList(all) + "."}
+}
+
+func (r *ranking) readbackText(c *candidate) string {
+	d := c.readback
+	return fmt.Sprintf("a read-back with %s takes %s times as long as with %s (95 %% interval %s to %s, corrected p %s)", c.name,
+		times(-d.effect.Median), r.reference.name, times(-d.effect.High), times(-d.effect.Low), pText(d.pHolm))
 }
 
 // alternatives says what another share of read-backs would change, by the medians.
@@ -63,6 +91,9 @@ func (r *ranking) verdictSentence(o *rankOptions) string {
 	case r.verdict == tied && r.recommended == r.reference:
 		return fmt.Sprintf("%s tie: against %s, %s; less than %s apart counts as the same, so there is no reason to change.",
 			r.list(r.tied), reference, r.scores(without(r.tied, r.reference)), percentText(o.MinEffect.share))
+	case r.verdict == tied && r.recommended.readback.relation == better && slices.Contains(r.tied, r.reference):
+		return fmt.Sprintf("%s tie: against %s, %s. %s is the one to use, since %s.",
+			r.list(r.tied), reference, r.scores(without(r.tied, r.reference)), r.recommended.name, r.readbackText(r.recommended))
 	case r.verdict == tied && r.best.toDefault.relation == better:
 		return fmt.Sprintf("%s beat %s: %s; they cannot be told apart, and %s is the one to use%s.",
 			r.list(r.tied), reference, r.scores(r.tied), r.recommended.name, r.preference())

@@ -52,7 +52,7 @@ const (
 	// neighbour who uses that cache too, which work in registers alone would not feel.
 	sentinelWords = 1 << 16
 	// sentinelSteps take about 1 ms on a current machine.
-	sentinelSteps = 1 << 18
+	sentinelSteps = 1 << 16
 )
 
 // NewSentinel prepares the work.
