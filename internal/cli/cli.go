@@ -8,16 +8,12 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"memline/internal/exit"
@@ -44,8 +40,8 @@ type Tool struct {
 type Common struct {
 	Label   []string `help:"Attach KEY=VALUE to every record; repeatable. MEMLINE_LABELS=K=V,K=V does the same." placeholder:"K=V" sep:"none" json:"-"`
 	RunID   string   `help:"Name of the run that this process belongs to." env:"MEMLINE_RUN_ID" placeholder:"ID" json:"-"`
-	Schema  bool     `help:"Print the JSON Schema of the records and exit." json:"-"`
-	Version bool     `help:"Print the version and exit." json:"-"`
+	Schema  bool     `help:"Print the JSON Schema of the records and exit." env:"-" json:"-"`
+	Version bool     `help:"Print the version and exit." env:"-" json:"-"`
 	Quiet   bool     `help:"Nothing on stderr but errors." short:"q" json:"-"`
 	Verbose bool     `help:"Decisions with timestamps on stderr; MEMLINE_DEBUG=1 does the same." short:"v" json:"-"`
 }
@@ -57,7 +53,7 @@ type Timed struct {
 	Timeout Duration `help:"Give up after this time, clean up and exit with 124." placeholder:"DURATION" json:"timeout"`
 }
 
-func (t *Timed) limit() time.Duration { return t.Timeout.Duration }
+func (t *Timed) timed() *Timed { return t }
 
 // Tabled adds -o to a tool that can also speak to people.
 type Tabled struct {
@@ -72,7 +68,7 @@ func (t *Tabled) table(terminal bool) bool {
 type Env struct {
 	*record.Stream
 	Stdin  io.Reader
-	Stdout io.Writer // for tables only; records go through the stream
+	Stdout io.Writer // for tables only, a failed write ends the run; records go through the stream
 	Stderr io.Writer
 	Table  bool   // people read stdout: print a table, the records go nowhere
 	Lost   uint64 // measurements lost, for the end record
@@ -80,6 +76,7 @@ type Env struct {
 	tool     Tool
 	options  *Common
 	terminal bool // stderr is one
+	printed  *printer
 }
 
 // Start is the part of a start record that every tool shares. Embed it first.
@@ -122,16 +119,19 @@ func Run(ctx context.Context, tool Tool, args []string, stdin io.Reader, stdout,
 		return usage(stderr, tool.Name, fmt.Errorf("--label: %w", err))
 	}
 
-	ctx, stop := interruptible(ctx, stdout)
-	defer stop(nil)
-	if t, ok := tool.Options.(interface{ limit() time.Duration }); ok && t.limit() > 0 {
-		timer := time.AfterFunc(t.limit(), func() {
-			stop(exit.New(exit.Timeout, "timeout", "--timeout %s ran out", t.limit()))
+	ctx, stop, release := interruptible(ctx, stdout)
+	defer release()
+	if t, ok := tool.Options.(interface{ timed() *Timed }); ok && t.timed().Timeout.IsSet() {
+		limit := t.timed().Timeout
+		timer := time.AfterFunc(limit.Duration, func() {
+			stop(exit.New(exit.Timeout, "timeout", "--timeout %s ran out", limit))
 		})
 		defer timer.Stop()
 	}
 
-	env := &Env{Stdin: stdin, Stdout: stdout, Stderr: stderr, tool: tool, options: common, terminal: isTerminal(stderr)}
+	env := &Env{Stdin: stdin, Stderr: stderr, tool: tool, options: common, terminal: isTerminal(stderr)}
+	env.printed = &printer{w: stdout, stop: stop}
+	env.Stdout = env.printed
 	records := stdout
 	if t, ok := tool.Options.(interface{ table(bool) bool }); ok && t.table(isTerminal(stdout)) {
 		env.Table, records = true, io.Discard
@@ -139,161 +139,10 @@ func Run(ctx context.Context, tool Tool, args []string, stdin io.Reader, stdout,
 	env.Stream, err = record.NewStream(records, record.Options{
 		Tool: tool.Name, RunID: common.RunID, Labels: labels, OnError: func(err error) { stop(writeFailure(err)) }})
 	if err != nil {
-		return usage(stderr, tool.Name, fmt.Errorf("--label: %w", err))
+		return usage(stderr, tool.Name, fmt.Errorf("--label or --run-id: %w", err))
 	}
 	err = work(ctx, env)
 	return env.finish(ctx, err)
-}
-
-// finish writes the last records and maps the work's error to the exit code.
-func (e *Env) finish(ctx context.Context, err error) int {
-	if werr := e.Err(); werr != nil { // nothing can be written any more, and whatever the work said follows from it
-		err = writeFailure(werr)
-	}
-	code, reason := exit.Code(err)
-	if code == exit.Usage { // found out too late for the parser, still a usage error with an empty stdout
-		return usage(e.Stderr, e.tool.Name, err)
-	}
-	end := record.End{Reason: endReason(ctx, code, reason), ExitCode: code, Complete: code == exit.OK && e.Lost == 0, Dropped: e.Lost}
-	if code != exit.OK && code != exit.ReaderGone {
-		if end.Reason != "signal" {
-			e.Emit("error", record.Note{Reason: reason, Detail: err.Error()})
-		}
-		fmt.Fprintf(e.Stderr, "%s: %s\n", e.tool.Name, oneLine(err.Error()))
-	}
-	end.Records, end.Warnings = e.Seq(), e.Warnings()
-	var ru unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &ru) == nil {
-		end.CPUSeconds = float64(ru.Utime.Nano()+ru.Stime.Nano()) / 1e9
-		end.MaxRSSBytes = ru.Maxrss << 10
-	}
-	e.Emit("end", end)
-	if werr := e.Err(); werr != nil && code == exit.OK {
-		code, _ = exit.Code(writeFailure(werr))
-		if code != exit.ReaderGone {
-			fmt.Fprintf(e.Stderr, "%s: %s\n", e.tool.Name, oneLine(werr.Error()))
-		}
-	}
-	return code
-}
-
-func endReason(ctx context.Context, code int, reason string) string {
-	cause, _ := exit.Code(context.Cause(ctx))
-	switch {
-	case code == exit.ReaderGone, code == exit.Timeout:
-		return reason
-	case code == exit.Interrupted, code == exit.Terminated:
-		return "signal"
-	case code == exit.OK && ctx.Err() != nil && (cause == exit.Interrupted || cause == exit.Terminated):
-		return "signal" // an observer or a holder that was told to stop has done its work
-	case code == exit.OK:
-		return "done"
-	case reason == "guard":
-		return reason
-	}
-	return "error"
-}
-
-// writeFailure classifies a failed write to stdout.
-func writeFailure(err error) error {
-	if errors.Is(err, unix.EPIPE) || errors.Is(err, io.ErrClosedPipe) {
-		return &exit.Error{Code: exit.ReaderGone, Reason: "reader_gone", Err: err}
-	}
-	return fmt.Errorf("writing records: %w", err)
-}
-
-// Cause is the reason why the context ended, as an error that carries its exit code; nil while it has not.
-func Cause(ctx context.Context) error {
-	if ctx.Err() == nil {
-		return nil
-	}
-	return context.Cause(ctx)
-}
-
-// parsed tells Run that kong has answered the user itself (--help).
-type parsed struct{ code int }
-
-func parse(tool Tool, common *Common, args []string, stdout, stderr io.Writer) (code int, done bool) {
-	defer func() {
-		if r := recover(); r != nil {
-			p, ok := r.(parsed)
-			if !ok {
-				panic(r)
-			}
-			code, done = p.code, true
-		}
-	}()
-	options := append([]kong.Option{
-		kong.Name(tool.Name),
-		kong.Description(tool.Summary),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { panic(parsed{code}) }),
-		kong.DefaultEnvars("MEMLINE_" + strings.ToUpper(tool.Name)),
-		kong.Help(func(o kong.HelpOptions, ctx *kong.Context) error {
-			if ctx.Selected() == nil || ctx.Selected().Parent == nil {
-				fmt.Fprintf(ctx.Stdout, "%s\n\n", strings.TrimSpace(tool.Examples))
-			}
-			return kong.DefaultHelpPrinter(o, ctx)
-		}),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-	}, tool.Kong...)
-	parser, err := kong.New(tool.Options, options...)
-	if err != nil {
-		return usage(stderr, tool.Name, err), true
-	}
-	// --schema and --version need no other argument to be right.
-	switch {
-	case slices.Contains(args, "--schema"):
-		schema, err := record.Schema(tool.Name, tool.Events)
-		if err != nil {
-			fmt.Fprintf(stderr, "%s: %v\n", tool.Name, err)
-			return exit.Failure, true
-		}
-		fmt.Fprintf(stdout, "%s\n", schema)
-		return exit.OK, true
-	case slices.Contains(args, "--version"):
-		fmt.Fprintf(stdout, "%s %s\n", tool.Name, version)
-		return exit.OK, true
-	}
-	parseCtx, err := parser.Parse(args)
-	if err != nil {
-		return usage(stderr, tool.Name, err), true
-	}
-	if tool.Command != nil {
-		tool.Command(parseCtx.Command())
-	}
-	if tool.Validate != nil {
-		if err := tool.Validate(); err != nil {
-			return usage(stderr, tool.Name, err), true
-		}
-	}
-	return 0, false
-}
-
-func usage(stderr io.Writer, name string, err error) int {
-	fmt.Fprintf(stderr, "%s: %s (try --help)\n", name, oneLine(err.Error()))
-	return exit.Usage
-}
-
-func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }
-
-func splitLabels(text string) []string {
-	if text == "" {
-		return nil
-	}
-	return strings.Split(text, ",")
-}
-
-func parseLabels(pairs []string) (map[string]string, error) {
-	labels := map[string]string{}
-	for _, pair := range pairs {
-		key, value, ok := strings.Cut(pair, "=")
-		if !ok || key == "" || strings.Trim(key, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
-			return nil, fmt.Errorf("%q is not KEY=VALUE with a snake_case key", pair)
-		}
-		labels[key] = value
-	}
-	return labels, nil
 }
 
 func isTerminal(w any) bool {

@@ -13,18 +13,23 @@ import (
 	"memline/internal/exit"
 )
 
-// interruptible returns a context that INT, TERM, HUP and a closed stdout end, each with its own cause, and the function
-// that ends it. A second INT finds the default action again and kills at once; the undo journal covers what is left.
-func interruptible(parent context.Context, stdout io.Writer) (context.Context, context.CancelCauseFunc) {
-	ctx, cancel := context.WithCancelCause(parent)
+// interruptible returns a context that INT, TERM, HUP and a closed stdout end, each with its own cause, the function that
+// ends it, and the one that gives the signals back. A second INT finds the default action again and kills at once; the
+// undo journal covers what is left. HUP stays ignored for a process that was started so (nohup); INT does not, since a
+// shell without job control starts its background processes with INT ignored, and scripts end them with it.
+func interruptible(parent context.Context, stdout io.Writer) (ctx context.Context, cancel context.CancelCauseFunc, release func()) {
+	ctx, cancel = context.WithCancelCause(parent)
+	wanted := []os.Signal{unix.SIGINT, unix.SIGTERM}
+	if !signal.Ignored(unix.SIGHUP) {
+		wanted = append(wanted, unix.SIGHUP)
+	}
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	signal.Notify(signals, wanted...)
 	// Without a handler the Go runtime dies of SIGPIPE on stdout; with one, the write fails with EPIPE and we clean up.
 	pipes := make(chan os.Signal, 1)
 	signal.Notify(pipes, unix.SIGPIPE)
+	done := make(chan struct{})
 	go func() {
-		defer signal.Stop(pipes)
-		defer signal.Stop(signals)
 		for {
 			select {
 			case s := <-signals:
@@ -35,7 +40,7 @@ func interruptible(parent context.Context, stdout io.Writer) (context.Context, c
 					cancel(exit.New(exit.Terminated, "signal", "terminated"))
 				}
 			case <-pipes:
-			case <-parent.Done():
+			case <-done:
 				return
 			}
 		}
@@ -43,7 +48,12 @@ func interruptible(parent context.Context, stdout io.Writer) (context.Context, c
 	if f, ok := stdout.(file); ok {
 		go watchReader(ctx, f, cancel)
 	}
-	return ctx, cancel
+	return ctx, cancel, func() {
+		signal.Stop(signals)
+		signal.Stop(pipes)
+		close(done)
+		cancel(nil)
+	}
 }
 
 // file is the part of *os.File that tells a pipe.
