@@ -48,7 +48,7 @@ func swapHeader(id string, sizeBytes int64) ([]byte, error) {
 	return b, nil
 }
 
-// headerID returns the journal id that a swap area's header carries.
+// headerID returns the journal id that a swap area's header carries; errNotIt where it is not memline's.
 func (d Device) headerID() (string, error) {
 	fd, err := d.openNode(unix.O_RDONLY)
 	if err != nil {
@@ -59,7 +59,11 @@ func (d Device) headerID() (string, error) {
 	if n, err := unix.Pread(fd, b, 0); err != nil || n != len(b) {
 		return "", fmt.Errorf("reading the swap header of %s: %w", d.Node(), errors.Join(err, shortRead(n, len(b))))
 	}
-	return parseHeader(b)
+	id, err := parseHeader(b)
+	if err != nil {
+		return "", errNotIt{fmt.Errorf("%s: %w", d.Node(), err)}
+	}
+	return id, nil
 }
 
 func shortRead(n, want int) error {

@@ -62,7 +62,7 @@ func (d Device) swappedByOthers(id string, t trace) error {
 	}
 	if t.Headed {
 		got, err := d.headerID()
-		if err != nil {
+		if err != nil && !errors.As(err, new(errNotIt)) {
 			return err
 		}
 		if got == id {
@@ -93,12 +93,11 @@ func (d Device) Find(j *undo.Journal) (*undo.Change, error) {
 	return nil, exit.New(exit.Refused, "not_ours", "%s was not made by memline (no journal entry proves it); it is left alone", d.Name())
 }
 
-// Reverser undoes a journalled device for undo.Restore.
-func (c Control) Reverser(j *undo.Journal) undo.Reverser { return Reverser(c.root, j) }
-
 // Reverser undoes journalled devices for undo.Restore, also where zram has gone with its devices.
-func Reverser(root kernel.FS, j *undo.Journal) undo.Reverser {
-	c := Control{root: root}
+func Reverser(root kernel.FS, j *undo.Journal) undo.Reverser { return Control{root: root}.Reverser(j) }
+
+// Reverser undoes journalled devices for undo.Restore.
+func (c Control) Reverser(j *undo.Journal) undo.Reverser {
 	return func(ctx context.Context, change *undo.Change) (string, error) {
 		var t trace
 		if err := change.Decode(&t); err != nil {

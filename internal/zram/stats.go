@@ -73,7 +73,7 @@ func (d Device) Stats() (s Stats, unread []error) {
 		s.DisksizeBytes, err = strconv.ParseInt(text, 10, 64)
 	}
 	if err != nil {
-		unread = append(unread, err)
+		unread = append(unread, fmt.Errorf("disksize of %s: %w", d.Name(), err))
 	}
 	if seq, err := d.sequence(); err != nil {
 		unread = append(unread, err)

@@ -76,7 +76,8 @@ func (d Device) swapArea() (*kernel.Swap, error) {
 }
 
 // swapoff takes the device out of swap. It refuses when memory could not take the pages back, and interrupts itself at
-// the deadline: the kernel checks for signals between pages.
+// the deadline. The kernel looks for signals between the memory of one process and that of the next (try_to_unuse of
+// mm/swapfile.c), so the pages of one process always come back together.
 func (d Device) swapoff(ctx context.Context) error {
 	on, used, err := d.swapUse()
 	if err != nil || !on {

@@ -126,7 +126,11 @@ func (d Device) sequence() (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return strconv.ParseUint(text, 10, 64)
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("diskseq of %s: %w", d.Name(), err)
+	}
+	return n, nil
 }
 
 // Initialised reports whether the device has a size, and so may hold data.
