@@ -29,7 +29,7 @@ type figures struct {
 	CompressWallNs    int64  `json:"compress_wall_ns" doc:"wall time of compressing"`
 	DecompressWallNs  int64  `json:"decompress_wall_ns" doc:"wall time of decompressing"`
 	HeapAllocs        int64  `json:"heap_alloc_count" doc:"heap objects that the process allocated while compressing and decompressing"`
-	SentinelBeforeNs  int64  `json:"sentinel_before_ns" doc:"wall time of a fixed piece of work (about 1 ms) just before; in a result the longest of its samples"`
+	SentinelBeforeNs  int64  `json:"sentinel_before_ns" doc:"wall time of a fixed piece of work just before, the fastest of three; in a result the longest of its samples"`
 	SentinelAfterNs   int64  `json:"sentinel_after_ns" doc:"the same just after"`
 	StealNs           *int64 `json:"steal_ns" doc:"time that the hypervisor gave to others meanwhile, all CPUs, in steps of 10 ms; null where the kernel does not say"`
 	ratios

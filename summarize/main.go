@@ -41,7 +41,7 @@ type statsOptions struct {
 type rankOptions struct {
 	Files          []string     `arg:"" name:"file" help:"Records of one run, or of several runs on the same host; - for standard input." json:"-"`
 	ReadbackFactor float64      `default:"1" placeholder:"F" help:"Pages read back for each page swapped out, in the score." json:"readback_factor"`
-	MinEffect      percent      `default:"5%" placeholder:"P%" help:"Smallest difference of scores that matters." json:"min_effect"`
+	MinEffect      percent      `default:"10%" placeholder:"P%" help:"Smallest difference of scores that matters." json:"min_effect"`
 	Default        string       `placeholder:"NAME" help:"What to compare with; otherwise the kernel's own default, lz4 for user-space codecs." json:"default"`
 	MaxP99         cli.Duration `name:"max-p99" placeholder:"DURATION" help:"Veto candidates whose 99th percentile of a read-back is longer." json:"max_p99"`
 	Emit           string       `placeholder:"FORM" enum:",zram-generator,sysctl,env" default:"" help:"Print the settings to use instead: zram-generator, sysctl or env." json:"emit"`

@@ -22,7 +22,10 @@ func (r *ranking) headline(o *rankOptions) string {
 // to nothing the last one is the verdict, after what is certain nevertheless.
 func (r *ranking) sentences(o *rankOptions) []string {
 	if r.verdict == inconclusive {
-		return append(r.certainAllTheSame(), r.headline(o))
+		if facts := r.certainReadbacks(); facts != "" {
+			return []string{"Certain all the same: " + facts + ".", r.headline(o)}
+		}
+		return []string{r.headline(o)}
 	}
 	out := []string{r.headline(o)}
 	c := r.recommended
@@ -36,6 +39,9 @@ func (r *ranking) sentences(o *rankOptions) []string {
 		cost += fmt.Sprintf(", and a read-back takes %s (p99 %s)", duration(c.p50.Median), duration(c.p99.Median))
 	}
 	out = append(out, cost+".", r.alternatives())
+	if facts := r.certainReadbacks(); facts != "" && r.recommended == r.reference {
+		out = append(out, "Besides, "+facts+".")
+	}
 	if rounds, flagged := r.countRounds(); flagged > 0 {
 		out = append(out, fmt.Sprintf("The host disturbed %s of %d; they are flagged and count, and no place above hangs on them.",
 			plural(flagged, "round"), rounds))
@@ -43,18 +49,15 @@ func (r *ranking) sentences(o *rankOptions) []string {
 	return out
 }
 
-// certainAllTheSame says which read-backs are surely faster or slower, where the scores leave the verdict open.
-func (r *ranking) certainAllTheSame() []string {
+// certainReadbacks says whose read-backs are surely faster or slower than the default's; empty where nobody's are.
+func (r *ranking) certainReadbacks() string {
 	var all []string
 	for _, c := range r.candidates {
 		if rel := c.readback.relation; rel == better || rel == worse {
 			all = append(all, r.readbackText(c))
 		}
 	}
-	if len(all) == 0 {
-		return nil
-	}
-	return []string{"Certain all the same: " + andList(all) + "."}
+	return andList(all)
 }
 
 func (r *ranking) readbackText(c *candidate) string {
