@@ -171,11 +171,11 @@ func (j judge) roundsFor(c comparison, compared int) int {
 	return needed
 }
 
-// stands reports whether a comparison says the same without its flagged rounds. Where the rounds left are too few for a
-// test to decide anything, they must be most of all rounds and their estimate must be on the same side of the smallest
-// effect that matters.
+// stands reports whether a comparison says the same without its flagged rounds. Fewer rounds alone make a test unable to
+// decide, which is no contradiction: then the rounds left must be most of all, and their estimate on the same side of the
+// smallest effect that matters.
 func (j judge) stands(all, clean comparison, compared int) bool {
-	if clean.pairs >= pairsNeeded(compared) {
+	if clean.pairs >= pairsNeeded(compared) && clean.relation != unresolved {
 		return clean.relation == all.relation
 	}
 	effect := clean.effect.Median
