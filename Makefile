@@ -28,7 +28,7 @@ race: ## Run all tests under the race detector
 	@scripts/test.sh -race
 
 lint: ## gofmt, vet, staticcheck, shellcheck
-	@test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && go tool staticcheck ./... && shellcheck scripts/*.sh scripts/examples/*.sh .ci/run
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" && go mod tidy -diff && go vet ./... && go tool staticcheck ./... && shellcheck scripts/*.sh scripts/examples/*.sh .ci/run
 
 bench: ## Run the benchmarks that docs/performance.md quotes
 	@scripts/bench.sh
