@@ -153,7 +153,7 @@ func TestSource(t *testing.T) {
 	}
 }
 
-// TestMainOnlyParses keeps main.go to the kong struct, its validation, run and main, and exits and standard streams to it.
+// TestMainOnlyParses keeps main.go to the kong struct, its validation, the events, run and main, and exits and standard streams to it.
 func TestMainOnlyParses(t *testing.T) {
 	for _, path := range files(t, ".go") {
 		if isTest(path) {
@@ -169,7 +169,7 @@ func TestMainOnlyParses(t *testing.T) {
 			if fn.Name.Name == "init" && fn.Recv == nil {
 				t.Errorf("%s: init does work before main decides", path)
 			}
-			if inMain && !slices.Contains([]string{"main", "run", "validate", "Validate"}, fn.Name.Name) {
+			if inMain && !slices.Contains([]string{"main", "run", "runOn", "events", "validate"}, fn.Name.Name) {
 				t.Errorf("%s: %s belongs into a file named by its idea", path, fn.Name.Name)
 			}
 		}
