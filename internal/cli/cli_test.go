@@ -306,6 +306,11 @@ func TestEnvironment(t *testing.T) {
 	if labels := fmt.Sprint(start["labels"]); labels != "map[a:1 b:2 c:d,e=f]" {
 		t.Errorf("labels = %s", labels)
 	}
+	cmd = toy("do")
+	cmd.Env = append(cmd.Env, "MEMLINE_TOY_SIZE=", "MEMLINE_TOY_TIMEOUT=") // as if not set
+	if got := finish(t, cmd); got.code != 0 || records(t, got.stdout)[0]["do"].(map[string]any)["size"] != "1M" {
+		t.Errorf("empty defaults: exit %d, stdout %q, stderr %q", got.code, got.stdout, got.stderr)
+	}
 	cmd = toy()
 	cmd.Env = append(cmd.Env, "MEMLINE_TOY_SIZE=lots")
 	if got := finish(t, cmd); got.code != exit.Usage || got.stdout != "" || !strings.Contains(got.stderr, "lots") {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -34,6 +35,7 @@ func parse(tool Tool, common *Common, args []string, stdout, stderr io.Writer) (
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(parsed{code}) }),
 		kong.DefaultEnvars("MEMLINE_" + strings.ToUpper(tool.Name)),
+		kong.PostBuild(ignoreEmptyEnvironment),
 		kong.Help(func(o kong.HelpOptions, ctx *kong.Context) error {
 			command := ""
 			if node := ctx.Selected(); node != nil {
@@ -80,6 +82,20 @@ func parse(tool Tool, common *Common, args []string, stdout, stderr io.Writer) (
 		}
 	}
 	return 0, false
+}
+
+// ignoreEmptyEnvironment takes an empty variable for one that is not set, as a line of a crontab or of a unit file leaves it.
+func ignoreEmptyEnvironment(k *kong.Kong) error {
+	return kong.Visit(k.Model, func(node kong.Visitable, next kong.Next) error {
+		if flag, ok := node.(*kong.Flag); ok {
+			flag.Envs = slices.DeleteFunc(flag.Envs, func(name string) bool {
+				value, set := os.LookupEnv(name)
+				return set && value == ""
+			})
+			flag.Value.Tag.Envs = flag.Envs
+		}
+		return next(nil)
+	})
 }
 
 // examplesOf returns a tool's examples, or those of one command: the heading and the lines that call it.

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"memline/internal/exit"
 )
 
@@ -71,3 +73,24 @@ func (d Dir) LockPath() string { return filepath.Join(d.path, "host.lock") }
 
 func (d Dir) journalPath() string     { return filepath.Join(d.path, "journal") }
 func (d Dir) journalLockPath() string { return filepath.Join(d.path, "journal.lock") }
+
+// openOwn opens or makes a file of the state directory, and refuses one that is no plain file or that others may write to.
+func openOwn(path string, flags int) (*os.File, error) {
+	// Without O_NONBLOCK opening a pipe would wait for its other end.
+	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		own := info.Sys().(*syscall.Stat_t)
+		if !info.Mode().IsRegular() || own.Uid != uint32(os.Geteuid()) || own.Mode&0o022 != 0 {
+			err = exit.New(exit.Refused, "state_dir", "%s is not a plain file of user %d that only he may write to; look who made it, and remove it", path, os.Geteuid())
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}

@@ -3,10 +3,13 @@
 package undo
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"memline/internal/exit"
 )
@@ -70,5 +73,31 @@ func TestOpenDir(t *testing.T) {
 	t.Setenv(DirEnv, at("elsewhere"))
 	if dir, err := OpenDir(at("good")); err != nil || dir.Path() != at("elsewhere") {
 		t.Errorf("OpenDir with %s set = %v, %v, want the one it names", DirEnv, dir, err)
+	}
+}
+
+// TestOpenOwn refuses a journal or a lock that somebody else could have written, and does not wait for a pipe's other end.
+func TestOpenOwn(t *testing.T) {
+	for name, make := range map[string]func(path string) error{
+		"link": func(path string) error { return os.Symlink("/dev/null", path) },
+		"dir":  func(path string) error { return os.Mkdir(path, 0o755) },
+		"pipe": func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"open": func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o666)) },
+	} {
+		j := openTest(t)
+		for _, path := range []string{j.dir.journalPath(), j.dir.LockPath(), j.dir.journalLockPath()} {
+			if err := make(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := j.Live(); err == nil {
+			t.Errorf("Live of a journal that is a %s: no error", name)
+		}
+		if _, err := j.Begin(Persistent(), testKind, "x"); err == nil {
+			t.Errorf("Begin with files that are a %s: no error", name)
+		}
+		if _, err := j.dir.LockHost(t.Context(), 0); err == nil {
+			t.Errorf("LockHost of a %s: no error", name)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -81,7 +82,7 @@ func (j *Journal) append(e Entry) error {
 }
 
 func (j *Journal) open() (*os.File, error) {
-	f, err := os.OpenFile(j.dir.journalPath(), os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	f, err := openOwn(j.dir.journalPath(), os.O_RDWR|os.O_APPEND|os.O_CREATE)
 	if err != nil {
 		return nil, fmt.Errorf("opening the undo journal: %w", err)
 	}
@@ -107,10 +108,15 @@ func reserve(f *os.File) error {
 
 // Live returns the changes that stand, oldest first.
 func (j *Journal) Live() ([]*Change, error) {
-	text, err := os.ReadFile(j.dir.journalPath())
+	f, err := openOwn(j.dir.journalPath(), os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the undo journal: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
 	if err != nil {
 		return nil, fmt.Errorf("reading the undo journal: %w", err)
 	}
@@ -200,7 +206,7 @@ func (j *Journal) rewrite(standing []*Change) error {
 
 // writeReserved writes a journal that has room for what the changes under way still have to say.
 func writeReserved(path string, text []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	f, err := openOwn(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return err
 	}

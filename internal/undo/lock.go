@@ -102,7 +102,7 @@ func (d Dir) withJournalLock(f func() error) (err error) {
 // new one, or two would hold the lock.
 func lockFile(path string, how int) (*os.File, error) {
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		f, err := openOwn(path, os.O_RDWR|os.O_CREATE)
 		if err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -98,8 +99,19 @@ func boolean(text string) (value, ok bool) {
 	return false, false
 }
 
+// setting refuses a path that is no kernel setting: a journal is no way to write to any other file.
+func setting(path string) error {
+	if !filepath.IsLocal(path) || !strings.HasPrefix(path, "proc/sys/") && !strings.HasPrefix(path, "sys/") || filepath.Clean(path) != path {
+		return fmt.Errorf("%q is not a setting below proc/sys or sys", path)
+	}
+	return nil
+}
+
 // readValue reads a setting; of a choice such as "always [madvise] never" it is the one in brackets.
 func readValue(root kernel.FS, path string) (string, error) {
+	if err := setting(path); err != nil {
+		return "", err
+	}
 	text, err := root.Text(path)
 	if err != nil {
 		return "", err

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"memline/internal/exit"
@@ -90,6 +91,12 @@ func TestSetValue(t *testing.T) {
 	is("42")
 	if _, err := j.SetValue(self(t), "proc/sys/vm/missing", "1"); err == nil {
 		t.Error("SetValue of a missing setting: no error")
+	}
+	for _, path := range []string{"/etc/passwd", "etc/passwd", "../etc/passwd", "sys/../etc/passwd", "proc/sys/../../etc/passwd", "proc/1/oom_score_adj", ""} {
+		writeTo(t, root.Path("etc/passwd"), "root\n")
+		if _, err := j.SetValue(self(t), path, "x"); err == nil || !strings.Contains(err.Error(), "not a setting") {
+			t.Errorf("SetValue of %q = %v, want it refused", path, err)
+		}
 	}
 	// A choice reads as all there is, and takes one.
 	const thp = "sys/kernel/mm/transparent_hugepage/enabled"

@@ -58,6 +58,7 @@ func (c Control) add(j *undo.Journal, owner undo.Owner) (d Device, change *undo.
 		if err != nil {
 			return nil, err
 		}
+		t.Existing = []int{} // none is not the same as not known
 		for _, e := range existing {
 			seq, err := e.sequence()
 			if err != nil {

@@ -56,6 +56,7 @@ func die(role string) int {
 	var t trace
 	j.BeginMade(owner, Kind, func() (any, error) {
 		devices, err := c.Devices()
+		t.Existing = []int{}
 		for _, d := range devices {
 			seq, _ := d.sequence()
 			t.Existing, t.Newest = append(t.Existing, d.Number), max(t.Newest, seq)

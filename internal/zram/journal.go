@@ -137,6 +137,9 @@ func (c Control) Reverser(j *undo.Journal) undo.Reverser {
 // so ours can only be the device of that number, newer than all there were, empty, and not opened by anybody.
 func (c Control) removeUnexplained(ctx context.Context, j *undo.Journal, t trace) (string, error) {
 	const notMade = "zram device (not made)"
+	if t.Existing == nil { // no intent that add has written
+		return notMade, nil
+	}
 	for slices.Contains(t.Existing, t.Number) {
 		t.Number++
 	}

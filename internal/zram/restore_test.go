@@ -133,7 +133,8 @@ func TestReverser(t *testing.T) {
 
 		{"unexplained: killed before hot_add", trace{Existing: []int{0}, Newest: 5}, []dev{{0, 5, true}}, "", "", "zram device (not made)", 0},
 		{"unexplained: killed after hot_add", trace{Existing: []int{0}, Newest: 5}, []dev{{0, 5, true}, {1, 6, false}}, "", "1", "zram1", 0},
-		{"unexplained: the first of all", trace{}, []dev{{0, 1, false}}, "", "0", "zram0", 0},
+		{"unexplained: the first of all", trace{Existing: []int{}}, []dev{{0, 1, false}}, "", "0", "zram0", 0},
+		{"an entry that says nothing", trace{}, []dev{{0, 1, false}}, "", "", "zram device (not made)", 0},
 		{"unexplained: a gap in the numbers", trace{Existing: []int{0, 2}, Newest: 5}, []dev{{0, 5, true}, {1, 6, false}, {2, 4, true}}, "", "1", "zram1", 0},
 		{"unexplained: set up by somebody", trace{Existing: []int{0}, Newest: 5}, []dev{{0, 5, true}, {1, 6, true}}, "", "", "zram device (not made)", 0},
 		{"unexplained: somebody else added one more", trace{Existing: []int{0}, Newest: 5}, []dev{{0, 5, true}, {1, 6, false}, {2, 7, false}}, "", "1", "zram1", 0},
