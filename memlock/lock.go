@@ -169,7 +169,7 @@ func (h *holding) lock(ctx context.Context, mem []byte) error {
 	}
 	h.ready = time.Now()
 	h.env.Emit("ready", ready{LockedBytes: h.locked, VmLckBytes: now.LockedBytes, WallNs: took.Nanoseconds(),
-		BytesPerSecond: record.Finite(float64(h.locked) / took.Seconds())})
+		BytesPerSecond: h.rate(took)})
 	return nil
 }
 
@@ -234,4 +234,12 @@ func (h *holding) hold(ctx context.Context) error {
 		return nil // who holds until a signal has done its work when it comes
 	}
 	return fmt.Errorf("%w; %d MiB were held", cause, h.locked>>20)
+}
+
+// rate is the bytes locked a second, nil where nothing was.
+func (h *holding) rate(took time.Duration) *float64 {
+	if h.locked == 0 {
+		return nil
+	}
+	return record.Finite(float64(h.locked) / took.Seconds())
 }

@@ -34,7 +34,7 @@ type measured struct {
 	StealNs        *int64 `json:"steal_ns" doc:"CPU time that the hypervisor gave to others, in steps of 10 ms; null when unreadable" kernel:"/proc/stat"`
 	SentinelBefore int64  `json:"sentinel_before_ns" doc:"time of a fixed piece of work just before: how fast the machine was"`
 	SentinelAfter  int64  `json:"sentinel_after_ns" doc:"time of the same work just after"`
-	Contaminated   *bool  `json:"contaminated" doc:"the system's swap counters do not match the pages of this phase, so other processes swapped too; null where it cannot be told"`
+	Contaminated   *bool  `json:"contaminated" doc:"the system's swap counters do not match the pages of this phase (other processes swapped too, or the device refused pages), or pages to read back were not in swap; null where it cannot be told"`
 }
 
 // threadUse is what the worker threads used, summed.

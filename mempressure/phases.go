@@ -224,7 +224,7 @@ func (s *session) judge(m *measured, out, in int64) {
 	wrong := gotOut != out || gotIn != in
 	m.Contaminated = &wrong
 	if wrong {
-		s.env.Warn("contaminated", "the system swapped %d pages out and %d in, this phase accounts for %d and %d; end what else swaps and measure again",
+		s.env.Warn("contaminated", "the system swapped %d pages out and %d in, this phase accounts for %d and %d; end what else swaps, look for failed_writes in zramctl status, and measure again",
 			gotOut, gotIn, out, in)
 	}
 }

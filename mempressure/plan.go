@@ -57,12 +57,17 @@ const (
 // maxWorkers is far above any use and below what exhausts the machine's threads.
 const maxWorkers = 1024
 
+// maxSeed is the largest number that every reader of records takes exactly.
+const maxSeed = 1 << 53
+
 func (o *options) validate() error {
 	usage := func(format string, args ...any) error { return exit.New(exit.Usage, "usage", format, args...) }
 	if _, err := pages.Parse(o.Pattern); err != nil {
 		return usage("--pattern: %w", err)
 	}
 	switch {
+	case o.Seed > maxSeed:
+		return usage("--seed: %d is more than 2^53, which a record cannot carry exactly", o.Seed)
 	case o.Size.IsZero():
 		return usage("SIZE: 0 fills nothing; give a size such as 512M, 2G or 25%%")
 	case o.MemoryLimit.IsSet() && !o.MemoryLimit.IsPercent() && o.MemoryLimit.Of(0) < ownBytes:

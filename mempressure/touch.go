@@ -94,6 +94,11 @@ func (s *session) touch(ctx context.Context, phase, order string) error {
 		return err
 	}
 	s.judge(&m, 0, absent)
+	if phase == phaseReadback && s.plan.MemoryLimitBytes == nil && absent < s.plan.Pages {
+		m.Contaminated = record.Known(true)
+		s.env.Warn("not_swapped", "%d of %d pages were in memory before they were read back, so these are not times of swap; was the swap area taken away?",
+			s.plan.Pages-absent, s.plan.Pages)
+	}
 	sample, total := collect(all)
 	quantile := func(q float64) *float64 { return record.Finite(sample.Quantile(q)) }
 	s.env.Emit("result", touchResult{

@@ -28,27 +28,26 @@ readonly self=${0##*/}
 bin=${MEMLINE_BIN:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/bin}
 bytes=256M device_bytes=512M codec_bytes=16M patterns=mixed rounds='' duration='' limit=300 out='' emit='' wait_for=0 quiet=no dry_run=no
 run='' records='' deadline='' default_algorithm='' pressure_pid='' answer=''
-algorithms=()
+algorithms=() pattern_list=()
 
 main() {
   options "$@"
+  forget_environment
   # Quarters of a round tell more than the whole: from one phase to the next a shared machine is up to 1.3 times slower, which
   # only the number of phases averages out (docs/method.md).
   [[ $rounds ]] || case $bytes in 32M) rounds=28 ;; *) rounds=7 ;; esac
   [[ -x $bin/zramctl ]] || fail 1 "the tools are not in $bin; run make build, or set MEMLINE_BIN"
   run=$(date -u +%Y%m%dT%H%M%SZ)-$$
   out=${out:-results/$run}
+  [[ $out == /* ]] || out=$PWD/$out
   records=$out/records.ndjson
+  IFS=, read -r -a pattern_list <<<"$patterns"
+  check_patterns
   if [[ $dry_run == yes ]]; then
     plan
     return
   fi
-  mkdir -p -- "$out"
-  [[ ! -e $records ]] || fail 2 "$records exists already; --out takes a new folder"
-  : >"$records"
   export MEMLINE_RUN_ID=$run
-  [[ -z $duration ]] || deadline=$(date -d "now + $duration seconds" +%s)
-
   if on_zram; then
     rank_zram
   else
@@ -102,13 +101,46 @@ seconds() {
     m) unit=minutes ;;
     h) unit=hours ;;
   esac
+  ((BASH_REMATCH[1] > 0)) || [[ $1 == --wait ]] || fail 2 "$1: 0 leaves no time for anything"
   date -u -d "1970-01-01 UTC + ${BASH_REMATCH[1]} $unit" +%s
+}
+
+# forget_environment drops the defaults that this user may have set for the tools: the run measures what it says it does.
+forget_environment() {
+  local name
+  for name in $(compgen -A export MEMLINE_); do
+    case $name in
+      MEMLINE_BIN | MEMLINE_STATE_DIR | MEMLINE_LOCK_FD | MEMLINE_DEBUG) ;;
+      *) unset "$name" ;;
+    esac
+  done
+}
+
+# check_patterns refuses a pattern that mempressure does not know, before anything is waited for.
+check_patterns() {
+  local pattern said
+  for pattern in "${pattern_list[@]}"; do
+    said=$("$bin/mempressure" 1M --pattern "$pattern" --dry-run 2>&1 >/dev/null) || [[ $? != 2 ]] ||
+      fail 2 "--patterns: ${said#mempressure: --pattern: }"
+  done
+}
+
+# open_out makes the folder of the records and starts the clock of --duration.
+open_out() {
+  mkdir -p -- "$out" || fail 1 "cannot make $out; give --out a folder that you may write to"
+  [[ ! -e $records ]] || fail 2 "$records exists already; --out takes a new folder"
+  : >"$records"
+  [[ -z $duration ]] || deadline=$(date -d "now + $duration seconds" +%s)
 }
 
 plan() {
   echo "run      $run"
   echo "records  $records"
-  echo "test     $bytes of ${patterns//,/, } on a private zram device of $device_bytes, highest priority"
+  if on_zram; then
+    echo "test     $bytes of ${patterns//,/, } on a private zram device of $device_bytes, highest priority"
+  else
+    echo "test     $codec_bytes of ${patterns//,/, } through each user-space codec"
+  fi
   echo "rounds   1 warm-up, $rounds measured, candidates and floor in random order"
   echo "limits   ${limit}s a test${duration:+, no new round after ${duration}s}"
 }
@@ -133,18 +165,20 @@ rank_zram() {
   trap 'stop 143' TERM HUP
   trap 'cleanup $?' EXIT
   export MEMLINE_OWNER_PID=$$
-  ask zramctl restore # also makes the state folder
+  local -a patience=()
+  ((wait_for == 0)) || patience=(--wait "${wait_for}s")
+  "$bin/zramctl" restore "${patience[@]}" >/dev/null || exit # it has said why; it also makes the state folder
   lock_host
+  open_out
   find_algorithms
-  local -a patterns_list candidates
-  IFS=, read -r -a patterns_list <<<"$patterns"
+  local -a candidates
   local round pattern candidate
   for ((round = 0; round <= rounds; round++)); do
     if [[ $deadline && $round -gt 0 && $(date +%s) -ge $deadline ]]; then
       say "stopped before round $round: --duration is over"
       break
     fi
-    for pattern in "${patterns_list[@]}"; do
+    for pattern in "${pattern_list[@]}"; do
       mapfile -t candidates < <(printf '%s\n' floor "${algorithms[@]}" | shuf)
       for candidate in "${candidates[@]}"; do
         progress "round $round of $rounds: $pattern, $candidate"
@@ -163,9 +197,11 @@ lock_host() {
     return
   fi
   exec {fd}<>"$file"
-  if ! flock --wait "$wait_for" "$fd"; then
+  if ! flock --nonblock "$fd"; then
     holder=$(head -n 1 "$file")
-    fail 75 "${holder:-another run} holds the host lock; wait for it to end, or give --wait"
+    ((wait_for == 0)) || say "waiting for the host lock, held by ${holder:-another run}"
+    flock --wait "$wait_for" "$fd" ||
+      fail 75 "the host lock is held by ${holder:-another run} (pid and name); try again when it has ended, or --wait longer"
   fi
   echo "$$ $self" >"$file"
   export MEMLINE_LOCK_FD=$fd
@@ -232,14 +268,13 @@ press() {
 rank_codecs() {
   trap 'stop 130' INT
   trap 'stop 143' TERM HUP
-  local round pattern code
-  local -a patterns_list
-  IFS=, read -r -a patterns_list <<<"$patterns"
+  open_out
+  local round pattern
   for ((round = 0; round <= rounds; round++)); do
     if [[ $deadline && $round -gt 0 && $(date +%s) -ge $deadline ]]; then
       break
     fi
-    for pattern in "${patterns_list[@]}"; do
+    for pattern in "${pattern_list[@]}"; do
       progress "round $round of $rounds: $pattern, user-space codecs"
       export MEMLINE_LABELS=pattern=$pattern,round=$round
       ask arenabench codecs --pattern "$pattern" --size "$codec_bytes"
@@ -261,7 +296,7 @@ report() {
   if [[ $emit ]]; then
     [[ -e $out/settings.$emit ]] || fail "$((code ? code : 4))" "no settings to print: $(tail -n 1 "$out/ranking.txt")"
     cat "$out/settings.$emit"
-  elif [[ $quiet == no ]]; then
+  elif [[ $quiet == no && -s $out/ranking.txt ]]; then
     cat "$out/ranking.txt"
     if [[ -e $out/settings.zram-generator ]]; then
       printf '\nSettings, printed and not applied:\n'
@@ -271,7 +306,7 @@ report() {
   fi
   case $code in
     0) ;;
-    4) fail 4 "$(tail -n 1 "$out/ranking.txt")" ;;
+    4) [[ -s $out/ranking.txt ]] && fail 4 "$(tail -n 1 "$out/ranking.txt")" ;;&
     *) fail "$code" "summarize rank left with $code: $(tail -n 1 "$out/stderr.log")" ;;
   esac
 }
@@ -303,20 +338,19 @@ stop() {
   exit "$1"
 }
 
-# cleanup CODE takes away whatever this run still owns, however it ends.
+# cleanup CODE takes away whatever this run still owns, however it ends; nothing that fails here may keep it from that.
 cleanup() {
+  set +e
   trap '' INT TERM HUP
   trap - EXIT
   progress ''
   if [[ $pressure_pid ]]; then
-    kill -TERM "$pressure_pid" 2>/dev/null || true
-    wait "$pressure_pid" 2>/dev/null || true
+    kill -TERM "$pressure_pid" 2>/dev/null
+    wait "$pressure_pid" 2>/dev/null
   fi
+  # Its records are not kept: they belong to no measurement, and a full disk must not keep it from its work.
+  "$bin/zramctl" restore --owner-pid $$ --quiet >/dev/null || exit 1
   rm -f "$out/go" "$out/said"
-  if ! "$bin/zramctl" restore --owner-pid $$ >>"$records" 2>>"$out/stderr.log"; then
-    # The records may be what failed (a full disk), so once more without them.
-    "$bin/zramctl" restore --owner-pid $$ >/dev/null || exit 1
-  fi
   exit "$1"
 }
 

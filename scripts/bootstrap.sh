@@ -76,6 +76,7 @@ main() {
     done
   done
   if ((${#missing[@]} == 0)); then
+    [[ $dry_run == no ]] || echo "nothing is missing"
     check_go
     return
   fi

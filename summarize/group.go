@@ -19,6 +19,7 @@ type grouping struct {
 	fields, keys []string
 	picker       *picker
 	groups       map[string]*group
+	seen         []bool // keys that any record had
 	packed       []byte // the key of the record in hand
 }
 
@@ -41,6 +42,7 @@ func newGrouping(fields, keys []string) *grouping {
 		fields: fields, keys: keys,
 		picker: newPicker(slices.Concat(fields, keys)),
 		groups: map[string]*group{},
+		seen:   make([]bool, len(keys)),
 	}
 }
 
@@ -48,6 +50,9 @@ func newGrouping(fields, keys []string) *grouping {
 func (g *grouping) add(line string) bool {
 	g.picker.pick(line)
 	fields, keys := g.picker.values[:len(g.fields)], g.picker.values[len(g.fields):]
+	for i, key := range keys {
+		g.seen[i] = g.seen[i] || key.Exists()
+	}
 	if !slices.ContainsFunc(fields, gjson.Result.Exists) {
 		return false
 	}

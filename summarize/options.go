@@ -40,7 +40,7 @@ func (p percentile) MarshalJSON() ([]byte, error) { return []byte(p.text), nil }
 // SchemaType is the JSON type of a percentile option.
 func (p percentile) SchemaType() string { return "number" }
 
-// percent is a share as the user typed it, such as 5%.
+// percent is a share as the user typed it, such as 10%.
 type percent struct {
 	text  string
 	share float64
@@ -51,7 +51,7 @@ func (p *percent) UnmarshalText(b []byte) error {
 	digits, ok := strings.CutSuffix(string(b), "%")
 	v, err := strconv.ParseFloat(digits, 64)
 	if !ok || err != nil || !(v >= 0 && v <= 100) {
-		return fmt.Errorf("%q is not a share; give a number from 0 to 100 and %%, such as 5%%", b)
+		return fmt.Errorf("%q is not a share; give a number from 0 to 100 and %%, such as 10%%", b)
 	}
 	p.text, p.share = string(b), v/100
 	return nil

@@ -32,8 +32,10 @@ type ranking struct {
 	candidates []*candidate
 	outcome
 	referenceSource string // kernel, option, codec or first
-	runs            []string
-	hosts, kernels  []string
+	// recommendedFew and recommendedMany are what to use at a readback factor of 0.25 and of 4; empty where nothing is certain.
+	recommendedFew, recommendedMany string
+	runs                            []string
+	hosts, kernels                  []string
 }
 
 // rank is the rank command.
@@ -116,10 +118,22 @@ func (b *benchmark) rankings(o *rankOptions) ([]*ranking, error) {
 			r.refuse(reference, reason, why)
 		} else {
 			r.outcome = newJudge(o.MinEffect.share).decide(r.candidates, reference)
+			r.recommendedFew = b.recommendedAt(fewReadbacks, f, reference.name, o)
+			r.recommendedMany = b.recommendedAt(manyReadbacks, f, reference.name, o)
 		}
 		all = append(all, r)
 	}
 	return all, nil
+}
+
+// recommendedAt judges the same rounds at another readback factor and names what to use there.
+func (b *benchmark) recommendedAt(factor float64, f *field, reference string, o *rankOptions) string {
+	candidates := b.measure(f, factor, o.MaxP99.Duration)
+	at := slices.IndexFunc(candidates, func(c *candidate) bool { return c.name == reference })
+	if r := newJudge(o.MinEffect.share).decide(candidates, candidates[at]).recommended; r != nil {
+		return r.name
+	}
+	return ""
 }
 
 // withCandidates leaves out patterns of which there is only a floor, or nothing beyond a warm-up without faults.

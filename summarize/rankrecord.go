@@ -84,6 +84,8 @@ type rankingRecord struct {
 	Why           string   `json:"why" doc:"the verdict in a sentence"`
 	Winner        *string  `json:"winner" doc:"the one best candidate; null for a tie and where nothing is certain"`
 	Recommended   *string  `json:"recommended" doc:"what to use: the winner; of a tie the one whose read-backs are surely faster than the default's, else the default, else the one with the lowest read-back p99; null where nothing is certain"`
+	Few           *string  `json:"recommended_quarter" doc:"what to use at a readback factor of 0.25; null where nothing is certain"`
+	Many          *string  `json:"recommended_fourfold" doc:"what to use at a readback factor of 4; null where nothing is certain"`
 	Tied          []string `json:"tied" doc:"the candidates that share the first place; the first twelve"`
 	Candidates    int      `json:"candidate_count" doc:"candidates judged"`
 	Vetoed        int      `json:"vetoed_count" doc:"vetoed ones among them"`
@@ -156,7 +158,7 @@ func (r *ranking) record(o *rankOptions) rankingRecord {
 		Basis: r.basis, Pattern: known(r.pattern), Verdict: r.verdict, Reason: known(r.reason), Why: r.headline(o),
 		Candidates: len(r.candidates), Default: r.reference.name, DefaultSource: r.referenceSource,
 		RoundsNeeded: max(pairsNeeded(r.compared), r.needed), Factor: o.ReadbackFactor, FlipPoint: record.Finite(r.flipFactor),
-		MinEffect: o.MinEffect.share, Runs: r.runs[:min(len(r.runs), maxListed)], Tied: []string{},
+		Few: known(r.recommendedFew), Many: known(r.recommendedMany), MinEffect: o.MinEffect.share, Runs: r.runs[:min(len(r.runs), maxListed)], Tied: []string{},
 	}
 	if r.verdict == winner {
 		out.Winner = &r.best.name

@@ -39,7 +39,7 @@ func printRankings(w io.Writer, rankings []*ranking, o *rankOptions) error {
 			out.WriteString(sentence + "\n")
 		}
 	}
-	return printed(io.WriteString(w, out.String()))
+	return printed(io.WriteString(w, harmless(out.String())))
 }
 
 // widestName is how much of a name a table shows, so that it stays within 100 columns.

@@ -77,12 +77,12 @@ type benchmark struct {
 	pageSize        float64
 	runs            []string
 	warn            func(reason, format string, args ...any)
-	seen            map[string]float64 // last seq of each process
+	seen            map[string]map[float64]bool // seq numbers of each process
 	warned          map[string]bool
 }
 
 func newBenchmark(warn func(reason, format string, args ...any)) *benchmark {
-	return &benchmark{pageSize: 4096, warn: warn, seen: map[string]float64{}, warned: map[string]bool{}}
+	return &benchmark{pageSize: 4096, warn: warn, seen: map[string]map[float64]bool{}, warned: map[string]bool{}}
 }
 
 // row is a record by its values.
@@ -130,11 +130,16 @@ func (r row) measured(key string) float64 {
 func (b *benchmark) add(line string) bool {
 	r := readRow(line)
 	if seq, ok := r.number["seq"]; ok && r.text["proc"] != "" {
-		if seq <= b.seen[r.text["proc"]] {
+		seen := b.seen[r.text["proc"]]
+		if seen[seq] {
 			b.warnOnce("repeated_record", "some records stand twice in the input and count once")
 			return false
 		}
-		b.seen[r.text["proc"]] = seq
+		if seen == nil {
+			seen = map[float64]bool{}
+			b.seen[r.text["proc"]] = seen
+		}
+		seen[seq] = true
 	}
 	switch r.text["tool"] + " " + r.text["event"] {
 	case "mempressure start", "zramctl start", "arenabench start":
@@ -306,6 +311,8 @@ func (r row) doubt() string {
 	switch {
 	case contaminated:
 		return "contaminated"
+	case r.text["phase"] == "readback" && r.measured("major_faults") < (1-strayShare)*pages:
+		return "pages were not in swap"
 	case r.text["phase"] != "pageout":
 		return ""
 	case r.measured("resident_pages") > strayShare*pages:

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -32,6 +31,9 @@ func (r *ranking) sentences(o *rankOptions) []string {
 	cost := fmt.Sprintf("With %s a page costs %s of CPU out and %s in", c.name, duration(c.out.Median), duration(c.in.Median))
 	if c.poolRatio.N > 0 {
 		cost += fmt.Sprintf(", memory holds %.2f times as much", c.poolRatio.Median)
+		if c != r.reference {
+			cost += fmt.Sprintf(" (%.2f with %s)", r.reference.poolRatio.Median, r.reference.name)
+		}
 	} else {
 		cost += fmt.Sprintf(", and data shrinks %.2f times", c.codecRatio.Median)
 	}
@@ -43,8 +45,11 @@ func (r *ranking) sentences(o *rankOptions) []string {
 		out = append(out, "Besides, "+facts+".")
 	}
 	if rounds, flagged := r.countRounds(); flagged > 0 {
-		out = append(out, fmt.Sprintf("The host disturbed %s of %d; they are flagged and count, and no place above hangs on them.",
-			plural(flagged, "round"), rounds))
+		text := fmt.Sprintf("The host disturbed %s of %d; they are flagged and count", plural(flagged, "round"), rounds)
+		if !slices.ContainsFunc(r.candidates, func(c *candidate) bool { return c.toDefault.hinges || c.toBest.hinges }) {
+			text += ", and no place above hangs on them"
+		}
+		out = append(out, text+".")
 	}
 	return out
 }
@@ -66,24 +71,23 @@ func (r *ranking) readbackText(c *candidate) string {
 		times(-d.effect.Median), r.reference.name, times(-d.effect.High), times(-d.effect.Low), pText(d.pHolm))
 }
 
-// alternatives says what another share of read-backs would change, by the medians.
+// alternatives says what another share of read-backs would change.
 func (r *ranking) alternatives() string {
-	few := r.highest(func(c *candidate) float64 { return c.quarter.Median })
-	many := r.highest(func(c *candidate) float64 { return c.fourfold.Median })
-	text := fmt.Sprintf("At %g read-backs a page out %s would score highest, at %d %s", fewReadbacks, few.name, manyReadbacks, many.name)
+	say := func(name string) string {
+		if name == "" {
+			return "nothing is certain"
+		}
+		return name + " is the one to use"
+	}
+	few, many := say(r.recommendedFew), say(r.recommendedMany)
+	text := fmt.Sprintf("At %g read-backs a page out %s, at %d %s", fewReadbacks, few, manyReadbacks, many)
 	if few == many {
-		text = fmt.Sprintf("At %g and at %d read-backs a page out %s scores highest", fewReadbacks, manyReadbacks, few.name)
+		text = fmt.Sprintf("At %g and at %d read-backs a page out %s", fewReadbacks, manyReadbacks, few)
 	}
 	if r.verdict == winner && !math.IsNaN(r.flipFactor) {
-		text += fmt.Sprintf("; %s and %s change places at %s", r.candidates[0].name, r.candidates[1].name, digits(r.flipFactor))
+		text += fmt.Sprintf("; the scores of %s and %s are equal at %s", r.candidates[0].name, r.candidates[1].name, digits(r.flipFactor))
 	}
 	return text + "."
-}
-
-// highest returns the candidate, not vetoed, with the highest score.
-func (r *ranking) highest(score func(*candidate) float64) *candidate {
-	fit := slices.DeleteFunc(slices.Clone(r.candidates), func(c *candidate) bool { return c.verdict == vetoed || math.IsNaN(score(c)) })
-	return slices.MaxFunc(fit, func(a, b *candidate) int { return cmp.Compare(score(a), score(b)) })
 }
 
 func (r *ranking) verdictSentence(o *rankOptions) string {

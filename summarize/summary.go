@@ -99,8 +99,13 @@ func (g *grouping) summaries(percentiles []percentile) (rows []summary, missing 
 			without = append(without, fmt.Sprintf("%s was never a number (null in %d records, something else in %d)", field, nulls, notNumbers))
 		}
 	}
+	for i, key := range g.keys {
+		if !g.seen[i] && len(groups) > 0 {
+			without = append(without, fmt.Sprintf("the group key %s was in no record (a label's key is labels.NAME)", key))
+		}
+	}
 	if len(without) > 0 {
-		missing = exit.New(exit.Inconclusive, "field_never_seen", "%s; check the name against the tool's --schema", strings.Join(without, ", "))
+		missing = exit.New(exit.Inconclusive, "field_never_seen", "%s; check the names against the tool's --schema", strings.Join(without, ", "))
 	}
 	return rows, missing
 }
@@ -152,7 +157,7 @@ func printSummaries(env *cli.Env, rows []summary, o *statsOptions) error {
 		}
 		t.AppendRow(append(row, quantity(s.Field, s.Max)))
 	}
-	return printed(fmt.Fprintln(env.Stdout, t.Render()))
+	return printed(fmt.Fprintln(env.Stdout, harmless(t.Render())))
 }
 
 // quantity writes a number for people, in the unit that its key ends with.

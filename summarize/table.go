@@ -5,6 +5,8 @@ package main
 import (
 	"errors"
 	"os"
+	"strings"
+	"unicode"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -37,6 +39,16 @@ func printed(_ int, err error) error {
 		return exit.New(exit.ReaderGone, "reader_gone", "the reader of stdout went away")
 	}
 	return err
+}
+
+// harmless replaces what would act on a terminal: records come from anywhere, and their names are printed.
+func harmless(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 func orDash(s *string) string {

@@ -31,3 +31,9 @@ func TestDuration(t *testing.T) {
 		}
 	}
 }
+
+func TestNamesCannotActOnATerminal(t *testing.T) {
+	if got, want := harmless("a\x1b[31mb\u0007\u009bc\nd é"), "a\ufffd[31mb\ufffd\ufffdc\nd é"; got != want {
+		t.Errorf("harmless = %q, want %q", got, want)
+	}
+}
