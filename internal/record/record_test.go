@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -148,6 +149,16 @@ func TestClip(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestClipHard clips so many texts that each may keep only a few letters; keys keep all of theirs.
+func TestClipHard(t *testing.T) {
+	f := sample{Texts: slices.Repeat([]string{strings.Repeat("text ", 100)}, 120)}
+	line, s := emit(t, record.Options{}, f)
+	if err := s.Err(); err != nil {
+		t.Fatal(err)
+	}
+	validate(t, newSchema(t), line)
 }
 
 // TestClipSurrogates does not cut between the two escapes of one character, which another program's JSON may hold.

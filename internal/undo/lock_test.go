@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -153,34 +156,49 @@ func TestLockStale(t *testing.T) {
 	}
 }
 
-// TestLockRemoved does not let two hold the lock when somebody removes its file.
+// TestLockRemoved does not let two hold the lock when somebody removes its file: who waited for it starts again.
 func TestLockRemoved(t *testing.T) {
-	j := openTest(t)
-	first, err := j.dir.LockHost(t.Context(), 0)
+	path := filepath.Join(t.TempDir(), "lock")
+	first, err := lockFile(path, unix.LOCK_EX)
 	if err != nil {
 		t.Fatal(err)
 	}
-	waiting, err := os.OpenFile(j.dir.LockPath(), os.O_RDWR, 0)
+	waiting := make(chan *os.File, 1)
+	go func() {
+		f, _ := lockFile(path, unix.LOCK_EX)
+		waiting <- f
+	}()
+	info, err := first.Stat()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer waiting.Close()
-	if err := os.Remove(j.dir.LockPath()); err != nil {
+	inode := fmt.Sprintf(":%d ", info.Sys().(*syscall.Stat_t).Ino)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) { // "1: -> FLOCK  ADVISORY  WRITE 77 fe:00:1049 0 EOF"
+		locks, err := os.ReadFile("/proc/locks")
+		if err != nil || time.Now().After(end) {
+			t.Fatalf("nobody waits for the lock: %s, %v", locks, err)
+		}
+		if waits := regexp.MustCompile("-> FLOCK.*" + inode).Match(locks); waits {
+			break
+		}
+	}
+	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	first.Release()
-	if err := unix.Flock(int(waiting.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		t.Fatal(err)
-	}
-	if isFile(int(waiting.Fd()), j.dir.LockPath()) {
-		t.Error("isFile of a removed file = true: its lock protects nothing")
-	}
-	second, err := j.dir.LockHost(t.Context(), 0)
+	third, err := lockFile(path, unix.LOCK_EX|unix.LOCK_NB)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer second.Release()
-	if !isFile(int(second.file.Fd()), j.dir.LockPath()) {
-		t.Error("LockHost holds a file that is not the one of that path")
+	first.Close()
+	select {
+	case <-waiting:
+		t.Error("two hold the lock")
+	case <-time.After(50 * time.Millisecond):
 	}
+	third.Close()
+	second := <-waiting
+	if second == nil || !isFile(int(second.Fd()), path) {
+		t.Error("the lock is on a file that is not the one of that path")
+	}
+	second.Close()
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"memline/internal/exit"
 	"memline/internal/kernel"
@@ -100,49 +101,79 @@ func TestKillAtRandom(t *testing.T) {
 }
 
 // TestOrphan kills a script while its tool is at work, at each step. Restore waits for the tool to take back what nobody
-// wants any more, and the tool begins nothing for the dead.
+// wants any more, and the tool begins nothing for the dead; also where the tool shares the host lock with the restore.
 func TestOrphan(t *testing.T) {
-	for steps, want := range map[int]string{0: "refused", 1: "taken back", 2: "taken back"} {
-		t.Run(strconv.Itoa(steps), func(t *testing.T) {
+	for _, test := range []struct {
+		steps  int
+		shared bool
+		want   string
+	}{{0, false, "refused"}, {1, false, "taken back"}, {2, false, "taken back"}, {1, true, "taken back"}, {2, true, "taken back"}} {
+		t.Run(fmt.Sprintf("steps=%d,shared=%t", test.steps, test.shared), func(t *testing.T) {
 			j := openTest(t)
-			files := t.TempDir()
-			owner, script := sleeper(t)
-			t.Setenv(OwnerEnv, strconv.Itoa(owner.PID))
-			tool := start(t, "slow", filepath.Join(files, "x"))
-			for _, step := range []string{"locked", "begun", "made"}[:steps+1] {
-				if step != "locked" {
-					tool.tell()
-				}
-				tool.says(t, step)
+			if test.shared {
+				shareLock(t, j)
 			}
-			end(script)
-			done := make(chan error, 1)
-			go func() {
-				_, err := j.Restore(context.Background(), Plan{Wait: time.Minute, Reversers: reversers()})
-				done <- err
-			}()
-			if steps > 0 { // there is something to wait for
-				select {
-				case err := <-done:
-					t.Fatalf("Restore is back (%v) while the tool is still at work", err)
-				case <-time.After(50 * time.Millisecond):
-				}
-			}
-			for range 3 - steps {
-				tool.tell()
-			}
-			for line := ""; line != want+"\n"; {
-				var err error
-				if line, err = tool.stdout.ReadString('\n'); err != nil {
-					t.Fatalf("the tool never says %q", want)
-				}
-			}
-			if err := <-done; err != nil {
-				t.Fatalf("Restore: %v", err)
-			}
-			wantClean(t, j, files)
+			orphan(t, j, test.steps, test.want)
 		})
 	}
+}
+
+// shareLock makes this process and its children share the host lock.
+func shareLock(t *testing.T, j *Journal) {
+	t.Helper()
+	lock, err := j.dir.LockHost(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Dup(int(lock.file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		unix.Close(fd)
+		lock.Release()
+	})
+	t.Setenv(LockEnv, strconv.Itoa(fd))
+}
+
+func orphan(t *testing.T, j *Journal, steps int, want string) {
+	t.Helper()
+	files := t.TempDir()
+	owner, script := sleeper(t)
+	t.Setenv(OwnerEnv, strconv.Itoa(owner.PID))
+	tool := start(t, "slow", filepath.Join(files, "x"))
+	for _, step := range []string{"locked", "begun", "made"}[:steps+1] {
+		if step != "locked" {
+			tool.tell()
+		}
+		tool.says(t, step)
+	}
+	end(script)
+	done := make(chan error, 1)
+	go func() {
+		_, err := j.Restore(context.Background(), Plan{Wait: time.Minute, Reversers: reversers()})
+		done <- err
+	}()
+	if steps > 0 { // there is something to wait for
+		select {
+		case err := <-done:
+			t.Fatalf("Restore is back (%v) while the tool is still at work", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	for range 3 - steps {
+		tool.tell()
+	}
+	for line := ""; line != want+"\n"; {
+		var err error
+		if line, err = tool.stdout.ReadString('\n'); err != nil {
+			t.Fatalf("the tool never says %q", want)
+		}
+	}
+	if err := <-done; err != nil {
+		t.Fatalf("Restore: %v", err)
+	}
+	wantClean(t, j, files)
 }
 
 // TestRestoreWaits does not wait for ever for what works for a dead owner.
