@@ -64,13 +64,6 @@ type compactOptions struct {
 	Device string `arg:"" help:"A device that memline made." json:"device"`
 }
 
-func (o compactOptions) devices() []string {
-	if o.Device == "" { // another command
-		return nil
-	}
-	return []string{o.Device}
-}
-
 type algorithmsOptions struct {
 	Wait cli.Duration `placeholder:"DURATION" help:"Wait this long for the host lock instead of leaving with 75." json:"wait"`
 }
@@ -91,7 +84,10 @@ func (o *options) validate() error {
 	case c.OwnerPID < 0 || o.Restore.OwnerPID < 0:
 		return exit.New(exit.Usage, "usage", "--owner-pid: a process id is positive")
 	}
-	for _, name := range slices.Concat(o.Status.Devices, o.Destroy.Devices, o.Compact.devices()) {
+	for _, name := range slices.Concat(o.Status.Devices, o.Destroy.Devices, []string{o.Compact.Device}) {
+		if name == "" { // no compact
+			continue
+		}
 		if _, err := zram.Number(name); err != nil {
 			return err
 		}
