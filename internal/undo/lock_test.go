@@ -192,7 +192,7 @@ func TestLockRemoved(t *testing.T) {
 	first.Close()
 	select {
 	case <-waiting:
-		t.Error("two hold the lock")
+		t.Fatal("two hold the lock")
 	case <-time.After(50 * time.Millisecond):
 	}
 	third.Close()

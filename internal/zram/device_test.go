@@ -778,6 +778,29 @@ func TestDeathAroundHotAdd(t *testing.T) {
 		untouched(t, d)
 		wantStanding(t, j, 0)
 	})
+	t.Run("taken over while restore waits for it", func(t *testing.T) {
+		c, j := real(t)
+		c.patience = time.Minute
+		before := numbers(t, c)
+		dying(t, "after")
+		d := c.Device(numbers(t, c)[len(before)])
+		open, err := os.Open(d.Node())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { writeFile(d.root.Path(hotRemove), strconv.Itoa(d.Number)) })
+		time.AfterFunc(100*time.Millisecond, func() {
+			if err := writeFile(d.attr("disksize"), "1048576"); err != nil {
+				t.Error(err)
+			}
+			open.Close()
+		})
+		if _, err := restore(t, c, j); err != nil {
+			t.Error(err)
+		}
+		untouched(t, d)
+		wantStanding(t, j, 0)
+	})
 	t.Run("opened", func(t *testing.T) { // nobody takes it from under a process; the entry stays for the next restore
 		c, j := real(t)
 		before := numbers(t, c)
