@@ -111,11 +111,18 @@ func untouched(t *testing.T) {
 			}
 		}
 		allowed := max(64<<20, available/100)
-		for end := time.Now().Add(5 * time.Second); available-memAvailable(t) > allowed; time.Sleep(50 * time.Millisecond) {
+		// Five seconds, and longer only while it still comes back: a guest that reports its free pages to the hypervisor
+		// has them parked for that time, and on a loaded host they return at some 8 MiB a second.
+		end, last := time.Now().Add(5*time.Second), int64(0)
+		for now := memAvailable(t); available-now > allowed; now = memAvailable(t) {
 			if time.Now().After(end) {
-				t.Errorf("MemAvailable fell from %d to %d", available, memAvailable(t))
-				return
+				if now <= last {
+					t.Errorf("MemAvailable fell from %d to %d and does not come back", available, now)
+					return
+				}
+				end, last = time.Now().Add(5*time.Second), now
 			}
+			time.Sleep(50 * time.Millisecond)
 		}
 	})
 }
@@ -330,7 +337,7 @@ func TestTwoAtOnce(t *testing.T) {
 	// This test holds the host lock, which the first run shares; the second is not of the family.
 	second := bench(filepath.Join(t.TempDir(), "run"), "--small-tests")
 	second.Env = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, undo.LockEnv+"=") })
-	if o := finish(t, second); o.code != 75 || !strings.Contains(o.stderr, "holds the host lock") {
+	if o := finish(t, second); o.code != 75 || !strings.Contains(o.stderr, "the host lock is held by") {
 		t.Errorf("the second run: exit code %d, stderr %q; want 75", o.code, o.stderr)
 	}
 }
