@@ -15,7 +15,7 @@ type inner struct {
 	Deep int `json:"deep" doc:"embedded"`
 }
 
-type asText struct{ v int }
+type asText struct{}
 
 func (asText) MarshalText() ([]byte, error) { return []byte("7"), nil }
 
