@@ -15,7 +15,7 @@ set -euo pipefail
 packages() {
   case $1 in
     base) echo coreutils util-linux make ;;
-    test) echo gcc libc6-dev shellcheck jq procps git ;;
+    test) echo gcc libc6-dev shellcheck jq procps git strace e2fsprogs ;;
     allocators) echo libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libtbbmalloc2 gcc libc6-dev ;;
     bpf) echo clang-14 llvm-14 libbpf-dev ;;
     vm) echo qemu-system-x86 busybox-static cpio debootstrap ;;
